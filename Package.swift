@@ -1,0 +1,56 @@
+// swift-tools-version: 6.1
+// The rooms of tracefwd and who may import whom. Data goes one way: source -> intake -> spool -> pipeline -> delivery ->
+// destination; a target names only what stands before it, so the compiler holds the architecture.
+import PackageDescription
+
+let package = Package(
+    name: "tracefwd",
+    products: [.executable(name: "tracefwd", targets: ["tracefwd"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // The system's libraries and the C that Swift cannot write: module maps and shims, no logic.
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CShim", dependencies: ["CSQLite", "CCurl", "CSystemd"]),
+
+        // What every room speaks of.
+        .target(name: "SpanModel", dependencies: ["CShim", "CZlib"]),
+        .target(name: "Journal", dependencies: ["CSystemd", "CShim", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "Settings", dependencies: [.product(name: "Yams", package: "Yams")]),
+
+        // The path of a span, in its order.
+        .target(name: "Intake", dependencies: ["SpanModel", "CShim"]),
+        .target(name: "Spool", dependencies: ["SpanModel", "CSQLite", "CShim"]),
+        .target(name: "Source", dependencies: ["Intake", "Spool", "CShim"]),
+        .target(name: "Pipeline", dependencies: ["SpanModel"]),
+        .target(name: "Delivery", dependencies: ["Settings", "Spool", "Pipeline", "CCurl", "CShim"]),
+        .target(
+            name: "Destinations",
+            dependencies: ["Delivery", "Settings", "CZlib", .product(name: "Crypto", package: "swift-crypto")]),
+        .executableTarget(
+            name: "tracefwd",
+            dependencies: [
+                "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+
+        .testTarget(name: "SpanModelTests", dependencies: ["SpanModel"]),
+        .testTarget(name: "IntakeTests", dependencies: ["Intake"]),
+        .testTarget(name: "SpoolTests", dependencies: ["Spool"]),
+        .testTarget(name: "SourceTests", dependencies: ["Source"]),
+        .testTarget(name: "DeliveryTests", dependencies: ["Delivery"]),
+        .testTarget(name: "DestinationsTests", dependencies: ["Destinations"]),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),
+    ]
+)

@@ -1,0 +1,2 @@
+// What Swift cannot call or write itself: variadic C functions, macros, ancillary data. No logic.
+#pragma once

@@ -1,0 +1,1 @@
+#include "tracefwd_shim.h"
