@@ -1,2 +1,3 @@
 // What Swift cannot call or write itself: variadic C functions, macros, ancillary data. No logic.
 #pragma once
+#include "tracefwd_thread.h"
