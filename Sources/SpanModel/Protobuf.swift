@@ -37,7 +37,9 @@ public struct ProtobufReader: IteratorProtocol, Sequence {
     /// The next field, or nil at the end or at a malformed byte.
     public mutating func next() -> ProtobufField? {
         guard at < buffer.count, !failed else { return nil }
-        guard let tag = varint(), tag >> 3 != 0, tag >> 3 <= 0x1fff_ffff, let type = WireType(rawValue: UInt8(tag & 7)) else { return fail() }
+        guard let tag = varint(), tag >> 3 != 0, tag >> 3 <= 0x1fff_ffff, let type = WireType(rawValue: UInt8(tag & 7)) else {
+            return fail()
+        }
         let number = UInt32(tag >> 3)
         switch type {
         case .varint:

@@ -93,14 +93,17 @@ public struct SpanBatch: Sendable {
 public final class Segment: Sendable {
     /// The id of the first span; span `i` has the id `firstID + i`.
     public let firstID: Int64
+    /// Stored bytes of all spans of the log before this segment.
+    public let logOffset: Int64
     /// The messages, back to back.
     public let payload: [UInt8]
     /// One entry a span.
     public let entries: [SpanEntry]
 
     /// A segment over bytes that will not change any more.
-    public init(firstID: Int64, payload: [UInt8], entries: [SpanEntry]) {
+    public init(firstID: Int64, logOffset: Int64 = 0, payload: [UInt8], entries: [SpanEntry]) {
         self.firstID = firstID
+        self.logOffset = logOffset
         self.payload = payload
         self.entries = entries
     }

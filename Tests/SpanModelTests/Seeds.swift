@@ -1,0 +1,7 @@
+import Foundation
+
+/// The seeds of this run: the ones that are kept, or the one that is asked for (`TRACEFWD_SEED=7 make test`).
+enum Seeds {
+    static let thisRun: [UInt64] =
+        ProcessInfo.processInfo.environment["TRACEFWD_SEED"].flatMap(UInt64.init).map { [$0] } ?? Array(1...20)
+}
