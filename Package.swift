@@ -24,12 +24,14 @@ let package = Package(
 
         // What every room speaks of.
         .target(name: "SpanModel", dependencies: ["CShim", "CZlib"]),
-        .target(name: "Journal", dependencies: ["CSystemd", "CShim", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "Journal", dependencies: ["CSystemd", "CShim", "Threading", .product(name: "Logging", package: "swift-log")]),
         .target(name: "Settings", dependencies: [.product(name: "Yams", package: "Yams")]),
+
+        .target(name: "Threading", dependencies: ["CShim"]),
 
         // The path of a span, in its order.
         .target(name: "Intake", dependencies: ["SpanModel", "CShim"]),
-        .target(name: "Spool", dependencies: ["SpanModel", "CSQLite", "CShim"]),
+        .target(name: "Spool", dependencies: ["SpanModel", "Threading", "CSQLite", "CShim"]),
         .target(name: "Source", dependencies: ["Intake", "Spool", "CShim"]),
         .target(name: "Pipeline", dependencies: ["SpanModel"]),
         .target(name: "Delivery", dependencies: ["Settings", "Spool", "Pipeline", "CCurl", "CShim"]),

@@ -1,3 +1,5 @@
 // What Swift cannot call or write itself: variadic C functions, macros, ancillary data. No logic.
 #pragma once
 #include "tracefwd_thread.h"
+#include "tracefwd_curl.h"
+#include "tracefwd_socket.h"

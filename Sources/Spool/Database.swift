@@ -1,0 +1,204 @@
+import CSQLite
+
+/// What SQLite said, where, and what was asked of it. Never the values that were bound.
+public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The extended result code, e.g. `SQLITE_IOERR_FSYNC`.
+    public var code: Int32
+    /// SQLite's own sentence.
+    public var message: String
+    /// The statement or step that failed.
+    public var during: String
+
+    /// The primary code: the extended one without its upper bits.
+    public var primary: Int32 { code & 0xff }
+
+    /// No space left, on the file system or by a quota.
+    public var isFull: Bool { primary == SQLITE_FULL }
+    /// The file itself is damaged.
+    public var isCorrupt: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
+
+    public var description: String { "\(message) (SQLite \(code)) during \(during)" }
+}
+
+/// One SQLite connection, with its prepared statements. It stays on the thread that opened it; nothing of it is Sendable.
+final class Database {
+    private let handle: OpaquePointer
+    private var statements: [String: Statement] = [:]
+
+    /// `vfs` is nil for the system's own; the simulator passes a faulty one.
+    init(path: String, readOnly: Bool, vfs: String? = nil) throws(SQLiteError) {
+        var opened: OpaquePointer?
+        let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs)
+        guard let opened else { throw SQLiteError(code: code, message: "out of memory", during: "open") }
+        guard code == SQLITE_OK else {
+            let error = SQLiteError(code: code, message: String(cString: sqlite3_errmsg(opened)), during: "open of \(path)")
+            sqlite3_close_v2(opened)
+            throw error
+        }
+        handle = opened
+        sqlite3_busy_timeout(handle, 5_000)
+    }
+
+    deinit { sqlite3_close_v2(handle) }
+
+    /// Runs statements that return nothing of interest.
+    func execute(_ sql: String) throws(SQLiteError) {
+        let code = sqlite3_exec(handle, sql, nil, nil, nil)
+        guard code == SQLITE_OK else { throw error(code, sql) }
+    }
+
+    /// The prepared statement for this text, ready to be bound. Prepared once, kept.
+    func statement(_ sql: String) throws(SQLiteError) -> Statement {
+        if let kept = statements[sql] { return kept }
+        var prepared: OpaquePointer?
+        let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
+        guard code == SQLITE_OK, let prepared else { throw error(code, sql) }
+        let statement = Statement(prepared, sql: sql, database: self)
+        statements[sql] = statement
+        return statement
+    }
+
+    /// Binds, runs to the end, and resets.
+    func run(_ sql: String, _ values: Value...) throws(SQLiteError) { try run(sql, values) }
+
+    func run(_ sql: String, _ values: [Value]) throws(SQLiteError) {
+        let statement = try statement(sql)
+        defer { statement.reset() }
+        try statement.bind(values)
+        while try statement.step() {}
+    }
+
+    /// The first column of the first row as an integer, or nil where there is no row or a NULL.
+    func integer(_ sql: String, _ values: Value...) throws(SQLiteError) -> Int64? {
+        let statement = try statement(sql)
+        defer { statement.reset() }
+        try statement.bind(values)
+        return try statement.step() ? statement.optionalInteger(0) : nil
+    }
+
+    /// Calls `row` for each row of the answer.
+    func each(_ sql: String, _ values: Value..., row: (Statement) throws(SQLiteError) -> Void) throws(SQLiteError) {
+        try each(sql, values, row: row)
+    }
+
+    func each(_ sql: String, _ values: [Value], row: (Statement) throws(SQLiteError) -> Void) throws(SQLiteError) {
+        let statement = try statement(sql)
+        defer { statement.reset() }
+        try statement.bind(values)
+        while try statement.step() { try row(statement) }
+    }
+
+    /// Runs `body` in one write transaction: all of it, or nothing.
+    func transaction(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+        try execute("BEGIN IMMEDIATE")
+        do {
+            try body()
+            try execute("COMMIT")
+        } catch {
+            // After some errors SQLite has rolled back by itself; asking again is harmless.
+            if sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
+            throw error
+        }
+    }
+
+    /// Copies the WAL into the database file. True where all of it could be copied (no reader held it).
+    func checkpoint(truncate: Bool) throws(SQLiteError) -> Bool {
+        var inLog: Int32 = 0
+        var copied: Int32 = 0
+        let mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, mode, &inLog, &copied)
+        if code & 0xff == SQLITE_BUSY { return false }
+        guard code == SQLITE_OK else { throw error(code, "wal_checkpoint") }
+        return inLog == copied
+    }
+
+    /// Rows changed by the last statement.
+    var changes: Int { Int(sqlite3_changes64(handle)) }
+
+    func error(_ code: Int32, _ sql: String) -> SQLiteError {
+        SQLiteError(code: code, message: String(cString: sqlite3_errmsg(handle)), during: sql)
+    }
+}
+
+/// A value to bind. A blob is bound without a copy, so its bytes must live until the statement is reset: `run` and `each` see to that.
+enum Value {
+    case null
+    case integer(Int64)
+    case text(String)
+    case blob([UInt8])
+
+    static func optional(_ value: Int64?) -> Value { value.map(Value.integer) ?? .null }
+    static func optional(_ text: String?) -> Value { text.map(Value.text) ?? .null }
+}
+
+/// A prepared statement of one `Database`.
+final class Statement {
+    private let handle: OpaquePointer
+    private let sql: String
+    private unowned let database: Database
+    /// Holds what is bound until the reset.
+    private var bound: [Value] = []
+
+    fileprivate init(_ handle: OpaquePointer, sql: String, database: Database) {
+        self.handle = handle
+        self.sql = sql
+        self.database = database
+    }
+
+    deinit { sqlite3_finalize(handle) }
+
+    func bind(_ values: [Value]) throws(SQLiteError) {
+        bound = values
+        for (offset, value) in values.enumerated() {
+            let at = Int32(offset + 1)
+            let code =
+                switch value {
+                case .null: sqlite3_bind_null(handle, at)
+                case .integer(let number): sqlite3_bind_int64(handle, at, number)
+                case .text(let text): sqlite3_bind_text(handle, at, text, -1, Self.copied)
+                case .blob(let bytes): bind(bytes, at)
+                }
+            guard code == SQLITE_OK else { throw database.error(code, sql) }
+        }
+    }
+
+    /// SQLITE_STATIC: an array's storage does not move while `bound` holds it and nobody writes to it.
+    private func bind(_ bytes: [UInt8], _ at: Int32) -> Int32 {
+        bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress else { return sqlite3_bind_zeroblob(handle, at, 0) }
+            return sqlite3_bind_blob64(handle, at, base, UInt64(buffer.count), nil)
+        }
+    }
+
+    /// SQLITE_TRANSIENT, whose macro Swift cannot import.
+    private static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
+    /// True while there is a row.
+    func step() throws(SQLiteError) -> Bool {
+        switch sqlite3_step(handle) {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        case let code: throw database.error(code, sql)
+        }
+    }
+
+    func reset() {
+        sqlite3_reset(handle)
+        sqlite3_clear_bindings(handle)
+        bound.removeAll()
+    }
+
+    func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+
+    func optionalInteger(_ column: Int32) -> Int64? {
+        sqlite3_column_type(handle, column) == SQLITE_NULL ? nil : sqlite3_column_int64(handle, column)
+    }
+
+    func text(_ column: Int32) -> String { sqlite3_column_text(handle, column).map { String(cString: $0) } ?? "" }
+
+    func bytes(_ column: Int32) -> [UInt8] {
+        guard let base = sqlite3_column_blob(handle, column) else { return [] }
+        return Array(UnsafeRawBufferPointer(start: base, count: Int(sqlite3_column_bytes(handle, column))))
+    }
+}

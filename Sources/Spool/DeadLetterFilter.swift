@@ -1,0 +1,28 @@
+/// Which dead letters of a destination a person means: all that stands must hold; nothing means all.
+public struct DeadLetterFilter: Sendable, Equatable, Codable {
+    /// These ids only.
+    public var spans: [Int64]?
+    /// This reason only.
+    public var reason: String?
+    /// Failed first at or after this Unix millisecond.
+    public var since: Int64?
+
+    /// A filter; by default everything.
+    public init(spans: [Int64]? = nil, reason: String? = nil, since: Int64? = nil) {
+        self.spans = spans
+        self.reason = reason
+        self.since = since
+    }
+
+    /// The condition on `dead_letters AS l`, with the consumer's number as its first value.
+    var condition: String {
+        var parts = ["l.consumer = ?"]
+        if reason != nil { parts.append("l.reason = ?") }
+        if since != nil { parts.append("l.first_at >= ?") }
+        if let spans { parts.append("l.span IN (\(spans.map(String.init).joined(separator: ",")))") }
+        return parts.joined(separator: " AND ")
+    }
+
+    /// The values after the consumer's number.
+    var values: [Value] { (reason.map { [.text($0)] } ?? []) + (since.map { [.integer($0)] } ?? []) }
+}

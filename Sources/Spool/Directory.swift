@@ -1,0 +1,64 @@
+import SpanModel
+
+/// The stored form of a segment's directory, format 1. A byte of version, then per span: length, resource length, scope length (varints),
+/// received_at as nanoseconds since the span before it (varint; the first since the epoch), source (byte), sender + 1 (varint, 0 = unknown),
+/// trace hash (8 bytes, little endian). Offsets follow from the lengths. About 18 bytes a span.
+enum Directory {
+    static let version: UInt8 = 1
+
+    static func encode(_ entries: [SpanEntry]) -> [UInt8] {
+        var out: [UInt8] = [version]
+        out.reserveCapacity(1 + entries.count * 20)
+        var before: UInt64 = 0
+        for entry in entries {
+            out.appendVarint(UInt64(entry.length))
+            out.appendVarint(UInt64(entry.resourceLength))
+            out.appendVarint(UInt64(entry.scopeLength))
+            out.appendVarint(entry.receivedAt &- before)
+            before = entry.receivedAt
+            out.append(entry.source)
+            out.appendVarint(entry.sender == SpanEntry.unknownSender ? 0 : UInt64(entry.sender) + 1)
+            withUnsafeBytes(of: entry.traceHash.littleEndian) { out.append(contentsOf: $0) }
+        }
+        return out
+    }
+
+    /// nil where the bytes are no directory of `payloadBytes` bytes of spans: the file is damaged.
+    static func decode(_ bytes: UnsafeRawBufferPointer, payloadBytes: Int) -> [SpanEntry]? {
+        guard bytes.first == version else { return nil }
+        var entries: [SpanEntry] = []
+        entries.reserveCapacity(bytes.count / 16)
+        var at = 1
+        var offset: UInt64 = 0
+        var received: UInt64 = 0
+        func varint() -> UInt64? {
+            var value: UInt64 = 0
+            var shift: UInt64 = 0
+            while at < bytes.count, shift < 64 {
+                let byte = bytes[at]
+                at += 1
+                value |= UInt64(byte & 0x7f) << shift
+                if byte < 0x80 { return value }
+                shift += 7
+            }
+            return nil
+        }
+        while at < bytes.count {
+            guard let length = varint(), let resource = varint(), let scope = varint(), let delta = varint(), at < bytes.count else { return nil }
+            let source = bytes[at]
+            at += 1
+            guard let sender = varint(), at + 8 <= bytes.count, length <= UInt64(payloadBytes) - offset, resource <= length, scope <= length,
+                sender <= UInt64(UInt32.max)
+            else { return nil }
+            received &+= delta
+            entries.append(
+                SpanEntry(
+                    offset: UInt32(offset), length: UInt32(length), resourceLength: UInt32(resource), scopeLength: UInt32(scope),
+                    receivedAt: received, traceHash: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)),
+                    sender: sender == 0 ? SpanEntry.unknownSender : UInt32(sender - 1), source: source))
+            at += 8
+            offset += length
+        }
+        return offset == UInt64(payloadBytes) ? entries : nil
+    }
+}

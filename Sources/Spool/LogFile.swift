@@ -1,0 +1,433 @@
+import CSQLite
+import SpanModel
+import Threading
+
+/// What one commit carries.
+struct Work: Sendable {
+    /// The number that whoever appended its spans was given.
+    var number: UInt64 = 0
+    /// Spans, in pieces of one segment each.
+    var chunks: [SpanBatch] = []
+    /// At most one settlement a consumer.
+    var settlements: [Int64: Settlement] = [:]
+    /// Lines that never became spans.
+    var rejections: [RejectionKey: Int64] = [:]
+
+    var isEmpty: Bool { chunks.isEmpty && settlements.isEmpty && rejections.isEmpty }
+}
+
+/// A source and a reason of the ingest contract.
+public struct RejectionKey: Sendable, Hashable {
+    /// Where the line came in.
+    public var source: SourceID
+    /// Its reason code.
+    public var reason: String
+
+    /// A key.
+    public init(source: SourceID, reason: String) {
+        self.source = source
+        self.reason = reason
+    }
+}
+
+/// The one connection that writes, and what it knows of the file. It belongs to the writer's thread. Every change to spans' fates is one
+/// transaction of `commit`; the fields are assigned after it succeeded, so they never say more than the disk.
+final class LogFile {
+    let options: SpoolOptions
+    private let database: Database
+    private let lock: SpoolLock
+    private let reserve: Reserve
+
+    private(set) var nextID: Int64 = 1
+    /// Stored bytes of all spans ever accepted.
+    private(set) var logOffset: Int64 = 0
+    private(set) var consumers: [Int64: Consumer] = [:]
+    private(set) var rejections: [RejectionKey: Int64] = [:]
+    private(set) var oldest: Bounds?
+    private(set) var lastReceived: UInt64 = 0
+    /// Bytes of used pages and WAL.
+    private(set) var usedBytes = 0
+    let spoolID: String
+
+    /// First and last id of a segment, and the newest time in it.
+    struct Bounds: Sendable, Equatable {
+        var first: Int64
+        var last: Int64
+        var maxAt: UInt64
+        var offset: Int64
+
+        /// From a row of first_id, last_id, max_at, log_offset.
+        init(_ row: Statement) {
+            (first, last, offset) = (row.integer(0), row.integer(1), row.integer(3))
+            maxAt = UInt64(clamping: row.integer(2))
+        }
+    }
+
+    /// Opens or makes the spool. The first act is a truncating checkpoint: after it every row that was acknowledged lies in the database
+    /// file itself, whatever an earlier fsync reported (DESIGN.md section 3).
+    init(_ options: SpoolOptions) throws(SpoolError) {
+        self.options = options
+        try SpoolPlace.prepare(options.path)
+        lock = try SpoolLock(beside: options.path)
+        reserve = Reserve(beside: options.path, bytes: options.reserveBytes)
+        do throws(SQLiteError) {
+            database = try Database(path: options.path, readOnly: false, vfs: options.vfs)
+            try Schema.configure(database, durability: options.durability)
+        } catch {
+            throw .sqlite(path: options.path, error)
+        }
+        try Schema.migrate(database, path: options.path)
+        do throws(SQLiteError) {
+            _ = try database.checkpoint(truncate: true)
+            spoolID = try Self.identity(database)
+        } catch {
+            throw .sqlite(path: options.path, error)
+        }
+        try load()
+        _ = reserve.take()
+    }
+
+    private static func identity(_ database: Database) throws(SQLiteError) -> String {
+        let statement = try database.statement("SELECT value FROM meta WHERE key = 'spool_id'")
+        defer { statement.reset() }
+        if try statement.step() { return statement.text(0) }
+        let id = (0..<4).map { _ in String(UInt32.random(in: .min ... .max), radix: 16) }.joined(separator: "-")
+        try database.run("INSERT INTO meta (key, value) VALUES ('spool_id', ?)", .text(id))
+        return id
+    }
+
+    private func load() throws(SpoolError) {
+        var damage: String?
+        do throws(SQLiteError) {
+            try database.each(
+                "SELECT last_id, log_offset, length(payload), max_at FROM segments ORDER BY first_id DESC LIMIT 1"
+            ) { row in
+                nextID = row.integer(0) + 1
+                logOffset = row.integer(1) + row.integer(2)
+                lastReceived = UInt64(clamping: row.integer(3))
+            }
+            try database.each("SELECT id, name, state, base, position, settled FROM consumers") { row in
+                guard let state = ConsumerState(rawValue: row.text(2)),
+                    let cursor = Cursor(position: row.integer(4), settledText: row.text(5))
+                else {
+                    damage = "the cursor of \(row.text(1)) cannot be read"
+                    return
+                }
+                consumers[row.integer(0)] = Consumer(
+                    id: row.integer(0), name: row.text(1), state: state, base: row.integer(3), cursor: cursor)
+            }
+            try database.each("SELECT consumer, outcome, reason, route, spans, bytes FROM ledger") { row in
+                guard let outcome = Outcome(rawValue: row.text(1)) else {
+                    damage = "the ledger has an outcome \"\(row.text(1))\""
+                    return
+                }
+                let tally = Tally(spans: row.integer(4), bytes: row.integer(5))
+                if outcome == .rejected, let source = SourceID(rawValue: UInt8(clamping: -row.integer(0))) {
+                    rejections[RejectionKey(source: source, reason: row.text(2))] = tally.spans
+                } else {
+                    consumers[row.integer(0)]?.ledger[LedgerKey(outcome, reason: row.text(2), route: row.text(3))] = tally
+                }
+            }
+            try refreshOldest()
+            try measure()
+        } catch {
+            throw .sqlite(path: options.path, error)
+        }
+        if let damage { throw .damaged(path: options.path, what: damage) }
+    }
+
+    // MARK: Commit
+
+    /// Writes all of `work` in one transaction and returns the segments that are now in the log. Trims settled history on the way.
+    func commit(_ work: Work, now: UInt64) throws(SQLiteError) -> [Segment] {
+        var segments: [Segment] = []
+        var offset = logOffset
+        var next = nextID
+        var received = lastReceived
+        var changed = consumers
+        var rejected = rejections
+        try database.transaction { () throws(SQLiteError) in
+            for chunk in work.chunks {
+                let segment = Segment(firstID: next, logOffset: offset, payload: chunk.payload, entries: chunk.entries)
+                try insert(segment)
+                segments.append(segment)
+                next = segment.lastID + 1
+                offset += Int64(chunk.payload.count)
+                received = max(received, chunk.entries.last?.receivedAt ?? 0)
+            }
+            for settlement in work.settlements.values {
+                guard var consumer = changed[settlement.consumer] else { continue }
+                try write(settlement, to: &consumer)
+                changed[settlement.consumer] = consumer
+            }
+            for (key, count) in work.rejections {
+                try add(-Int64(key.source.rawValue), LedgerKey(.rejected, reason: key.reason), Tally(spans: count))
+                rejected[key, default: 0] += count
+            }
+        }
+        (nextID, logOffset, lastReceived, consumers, rejections) = (next, offset, received, changed, rejected)
+        try measure()
+        if oldest == nil, !segments.isEmpty { try refreshOldest() }
+        return segments
+    }
+
+    private func insert(_ segment: Segment) throws(SQLiteError) {
+        try database.run(
+            "INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
+            .integer(segment.firstID), .integer(segment.lastID), .integer(Int64(clamping: segment.entries.first?.receivedAt ?? 0)),
+            .integer(Int64(clamping: segment.entries.last?.receivedAt ?? 0)), .integer(segment.logOffset), .blob(Directory.encode(segment.entries)),
+            .blob(segment.payload))
+    }
+
+    private func write(_ settlement: Settlement, to consumer: inout Consumer) throws(SQLiteError) {
+        consumer.cursor = settlement.cursor
+        try database.run(
+            "UPDATE consumers SET position = ?, settled = ? WHERE id = ?", .integer(consumer.cursor.position),
+            .text(consumer.cursor.settledText), .integer(consumer.id))
+        for (key, tally) in settlement.tallies {
+            try add(consumer.id, key, tally)
+            consumer.ledger[key, default: Tally()] += tally
+        }
+        for letter in settlement.dead { try insert(letter) }
+        for retry in settlement.retried {
+            guard let failed = retry.failed else {
+                try removeLetters(consumer: consumer.id, spans: [retry.span])
+                continue
+            }
+            try database.run(
+                """
+                UPDATE dead_letters SET state = ?, reason = ?, status = ?, detail = ?, attempts = ?, last_at = ?, next_at = ?
+                WHERE consumer = ? AND span = ?
+                """, .text(failed.state.rawValue), .text(failed.reason), .integer(Int64(failed.status)), .text(failed.detail),
+                .integer(Int64(failed.attempts)), .integer(failed.lastAt), .optional(failed.nextAt), .integer(consumer.id), .integer(retry.span))
+        }
+    }
+
+    private func add(_ consumer: Int64, _ key: LedgerKey, _ tally: Tally) throws(SQLiteError) {
+        try database.run(
+            """
+            INSERT INTO ledger (consumer, outcome, reason, route, spans, bytes) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET spans = spans + excluded.spans, bytes = bytes + excluded.bytes
+            """, .integer(consumer), .text(key.outcome.rawValue), .text(key.reason), .text(key.route), .integer(tally.spans),
+            .integer(tally.bytes))
+    }
+
+    // MARK: Dead letters
+
+    private func insert(_ letter: DeadLetter) throws(SQLiteError) {
+        if let stored = letter.stored {
+            try database.run(
+                "INSERT OR IGNORE INTO dead_spans (span, directory, payload) VALUES (?, ?, ?)", .integer(letter.span),
+                .blob(Directory.encode([stored.entry])), .blob(stored.bytes))
+        }
+        try database.run(
+            """
+            INSERT OR REPLACE INTO dead_letters (consumer, span, state, reason, status, detail, attempts, first_at, last_at, next_at, weight)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """, .integer(letter.consumer), .integer(letter.span), .text(letter.state.rawValue), .text(letter.reason),
+            .integer(Int64(letter.status)), .text(letter.detail), .integer(Int64(letter.attempts)), .integer(letter.firstAt),
+            .integer(letter.lastAt), .optional(letter.nextAt), .integer(letter.weight))
+    }
+
+    private func removeLetters(consumer: Int64, spans: [Int64]) throws(SQLiteError) {
+        for span in spans {
+            try database.run("DELETE FROM dead_letters WHERE consumer = ? AND span = ?", .integer(consumer), .integer(span))
+            try database.run(
+                "DELETE FROM dead_spans WHERE span = ?1 AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE span = ?1)", .integer(span))
+        }
+    }
+
+    /// Asks for letters to be sent again. Returns how many; those without a payload cannot be.
+    func replay(consumer: Int64, filter: DeadLetterFilter, now: UInt64) throws(SQLiteError) -> Int {
+        try database.run(
+            """
+            UPDATE dead_letters AS l SET state = 'replaying', next_at = ?
+            WHERE \(filter.condition) AND l.state <> 'replaying' AND l.span IN (SELECT span FROM dead_spans)
+            """, [.integer(Int64(now / 1_000_000)), .integer(consumer)] + filter.values)
+        return database.changes
+    }
+
+    /// Deletes letters for good; counted as `purged`, or `aged_out`.
+    func remove(consumer: Int64, filter: DeadLetterFilter, as outcome: Outcome) throws(SQLiteError) -> Int64 {
+        var gone = Tally()
+        var spans: [Int64] = []
+        try database.transaction { () throws(SQLiteError) in
+            try database.each(
+                "SELECT l.span, l.weight FROM dead_letters AS l WHERE \(filter.condition)", [.integer(consumer)] + filter.values
+            ) { row in
+                spans.append(row.integer(0))
+                gone.spans += row.integer(1)
+            }
+            try removeLetters(consumer: consumer, spans: spans)
+            if gone.spans > 0 { try add(consumer, LedgerKey(outcome), gone) }
+        }
+        if gone.spans > 0 { consumers[consumer]?.ledger[LedgerKey(outcome), default: Tally()] += gone }
+        return gone.spans
+    }
+
+    /// Lets dead letters go that are older than the user keeps them, or past the bytes he gives them, oldest first.
+    func ageDeadLetters(now: UInt64) throws(SQLiteError) -> Int64 {
+        let limit = Int64(now / 1_000_000) - Int64(options.deadLettersRetain.nanosecondsClamped / 1_000_000)
+        var old: [(Int64, Int64)] = []
+        try database.each("SELECT consumer, span FROM dead_letters WHERE last_at < ? LIMIT 10000", .integer(limit)) { row in
+            old.append((row.integer(0), row.integer(1)))
+        }
+        var over = (try database.integer("SELECT sum(length(payload)) FROM dead_spans") ?? 0) - Int64(options.deadLettersMaxSize)
+        if over > 0 {
+            try database.each(
+                """
+                SELECT l.consumer, l.span, length(s.payload) FROM dead_letters l JOIN dead_spans s USING (span) ORDER BY l.span LIMIT 10000
+                """
+            ) { row in
+                guard over > 0 else { return }
+                over -= row.integer(2)
+                old.append((row.integer(0), row.integer(1)))
+            }
+        }
+        var gone: Int64 = 0
+        for (consumer, span) in old { gone += try remove(consumer: consumer, filter: DeadLetterFilter(spans: [span]), as: .agedOut) }
+        return gone
+    }
+
+    // MARK: Consumers
+
+    /// The consumer of this name, made where it is new. `renamed` is the name that it had before.
+    func register(_ name: String, renamed: String?, from start: Int64?) throws(SQLiteError) -> Consumer {
+        if let old = renamed, let known = consumers.values.first(where: { $0.name == old }), !consumers.values.contains(where: { $0.name == name }) {
+            try database.run("UPDATE consumers SET name = ? WHERE id = ?", .text(name), .integer(known.id))
+            consumers[known.id]?.name = name
+        }
+        if let known = consumers.values.first(where: { $0.name == name }) {
+            if known.state == .retired { try set(.active, of: known.id) }
+            return consumers[known.id] ?? known
+        }
+        let base = start ?? nextID - 1
+        try database.run(
+            "INSERT INTO consumers (name, state, base, position) VALUES (?, 'active', ?, ?)", .text(name), .integer(base), .integer(base))
+        let id = try database.integer("SELECT last_insert_rowid()") ?? 0
+        let consumer = Consumer(id: id, name: name, state: .active, base: base, cursor: Cursor(position: base))
+        consumers[id] = consumer
+        return consumer
+    }
+
+    func set(_ state: ConsumerState, of id: Int64) throws(SQLiteError) {
+        try database.run("UPDATE consumers SET state = ? WHERE id = ?", .text(state.rawValue), .integer(id))
+        consumers[id]?.state = state
+    }
+
+    /// Moves a cursor back over ids that it has settled, so that they are delivered again. `base` moves with it: the sum of the ledger
+    /// stays what was done, and `position - base` with it.
+    func seekBack(_ id: Int64, to position: Int64) throws(SQLiteError) -> Consumer? {
+        guard var consumer = consumers[id] else { return nil }
+        // What is settled beyond the cursor is forgotten with it: those ids are delivered once more too.
+        let back = consumer.cursor.position - position + consumer.cursor.settledBeyond
+        consumer.base -= back
+        consumer.cursor = Cursor(position: position)
+        try database.run(
+            "UPDATE consumers SET base = ?, position = ?, settled = '' WHERE id = ?", .integer(consumer.base), .integer(position), .integer(id))
+        consumers[id] = consumer
+        return consumer
+    }
+
+    // MARK: Space
+
+    /// The last id that no consumer waits for any more. Retired consumers pin nothing.
+    var settledThrough: Int64 {
+        consumers.values.lazy.filter { $0.state != .retired }.map(\.cursor.position).min() ?? nextID - 1
+    }
+
+    /// Whether the next `trim` would delete something.
+    func canTrim(now: UInt64, pressed: Bool) -> Bool {
+        guard let oldest, oldest.last <= settledThrough, oldest.last < nextID - 1 else { return false }
+        return pressed || oldest.maxAt &+ options.history.nanosecondsClamped <= now
+    }
+
+    /// When history makes the next segment trimmable; nil where none waits for that.
+    var nextTrimAt: UInt64? {
+        guard let oldest, oldest.last <= settledThrough, oldest.last < nextID - 1 else { return nil }
+        return oldest.maxAt &+ options.history.nanosecondsClamped
+    }
+
+    /// Deletes the oldest settled segments, at most `most`, never the newest row: it carries the next id. `pressed`: history does not hold.
+    func trim(now: UInt64, pressed: Bool, most: Int = 16) throws(SQLiteError) {
+        let cutoff = pressed ? UInt64(Int64.max) : now &- min(options.history.nanosecondsClamped, now)
+        try database.run(
+            """
+            DELETE FROM segments WHERE first_id IN (
+              SELECT first_id FROM (SELECT first_id, last_id, max_at FROM segments ORDER BY first_id LIMIT ?)
+              WHERE last_id <= ? AND last_id < ? AND max_at <= ?)
+            """, .integer(Int64(most)), .integer(settledThrough), .integer(nextID - 1), .integer(Int64(clamping: cutoff)))
+        try refreshOldest()
+        try measure()
+    }
+
+    /// Gives pages that trimming freed back to the file system, a few at a time.
+    func vacuum(pages: Int) throws(SQLiteError) {
+        try database.execute("PRAGMA incremental_vacuum(\(pages))")
+        try measure()
+    }
+
+    private func refreshOldest() throws(SQLiteError) {
+        var found: Bounds?
+        try database.each("SELECT first_id, last_id, max_at, log_offset FROM segments ORDER BY first_id LIMIT 1") { row in
+            found = Bounds(row)
+        }
+        oldest = found
+    }
+
+    /// The segment that holds this id, or the oldest one where it is trimmed.
+    private func bounds(at id: Int64) throws(SQLiteError) -> Bounds? {
+        var found = oldest
+        try database.each(
+            "SELECT first_id, last_id, max_at, log_offset FROM segments WHERE first_id <= ? ORDER BY first_id DESC LIMIT 1", .integer(id)
+        ) { row in
+            found = Bounds(row)
+        }
+        return found
+    }
+
+    /// Stored bytes of the spans beyond `position`, to within a segment.
+    func bytes(beyond position: Int64) throws(SQLiteError) -> Int64 {
+        guard position < nextID - 1, let segment = try bounds(at: position + 1) else { return 0 }
+        return logOffset - segment.offset
+    }
+
+    /// The last id of the segments that must go from the log's old end to free `bytes`.
+    func id(freeing bytes: Int64) throws(SQLiteError) -> Int64? {
+        guard let oldest else { return nil }
+        let target = oldest.offset + bytes
+        var low = oldest.first
+        var high = nextID - 1
+        // `log_offset` grows with the id, so a bisection reads some twenty rows where a scan might read thousands.
+        while low < high {
+            let middle = low + (high - low) / 2
+            if let segment = try bounds(at: middle), segment.offset < target { low = max(segment.last, middle) + 1 } else { high = middle }
+        }
+        return try bounds(at: min(low, nextID - 1) - 1)?.last
+    }
+
+    private func measure() throws(SQLiteError) {
+        let pages = (try database.integer("PRAGMA page_count") ?? 0) - (try database.integer("PRAGMA freelist_count") ?? 0)
+        usedBytes = Int(pages) * 16384 + walBytes
+    }
+
+    /// Bytes of the free pages inside the file.
+    func freePages() throws(SQLiteError) -> Int { Int(try database.integer("PRAGMA freelist_count") ?? 0) }
+
+    /// Bytes of the WAL file.
+    var walBytes: Int { SpoolPlace.size(options.path + "-wal") }
+
+    // MARK: Trouble
+
+    /// Copies the WAL into the file; see DESIGN.md section 3 for when. True where nothing was left in it.
+    func checkpoint(truncate: Bool) throws(SQLiteError) -> Bool { try database.checkpoint(truncate: truncate) }
+
+    /// The disk is full: gives the reserve back, so that settling and trimming can go on.
+    func releaseReserve() { reserve.release() }
+
+    /// Whether the disk has room again: the reserve could be made anew, and some more is left.
+    func retakeReserve() -> Bool {
+        if reserve.isHeld { return true }
+        return SpoolPlace.freeBytes(options.path) > options.reserveBytes + (16 << 20) && reserve.take()
+    }
+}

@@ -1,0 +1,42 @@
+/// Why the spool cannot be opened or used. A case carries values; the description says what, where and what to do.
+public enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A later tracefwd wrote the file.
+    case newerSchema(path: String, found: Int, known: Int)
+    /// Another process holds the spool.
+    case locked(path: String)
+    /// The directory cannot be used.
+    case directory(path: String, errno: Int32)
+    /// The file system is on another machine, where SQLite's locks and fsync cannot be relied on.
+    case networkFileSystem(path: String, kind: String)
+    /// What is in the file is not what tracefwd wrote.
+    case damaged(path: String, what: String)
+    /// SQLite refused.
+    case sqlite(path: String, SQLiteError)
+    /// The writer has stopped, or cannot write now.
+    case notWritable(reason: String)
+    /// No consumer of this name.
+    case unknownConsumer(String)
+
+    public var description: String {
+        switch self {
+        case .newerSchema(let path, let found, let known):
+            "spool \(path): has schema \(found), this tracefwd knows \(known). Nothing was changed; run the version that wrote it"
+        case .locked(let path):
+            "spool \(path): another tracefwd has it open. Stop that one, or give this one a spool.path of its own"
+        case .directory(let path, let errno):
+            "spool directory \(path): \(errnoSentence(errno)). It must exist (or its parent), and the daemon's user must be able to write there"
+        case .networkFileSystem(let path, let kind):
+            "spool \(path): lies on a network file system (\(kind)), where a commit cannot be trusted. Choose a local disk"
+        case .damaged(let path, let what):
+            "spool \(path): damaged: \(what)"
+        case .sqlite(let path, let error) where error.isFull:
+            "spool \(path): the disk is full (\(error)). Free some space; nothing that was acknowledged is lost"
+        case .sqlite(let path, let error):
+            "spool \(path): \(error)"
+        case .notWritable(let reason):
+            "the spool cannot be written now: \(reason)"
+        case .unknownConsumer(let name):
+            "no destination \"\(name)\" in the spool"
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import CShim
+import Glibc
+
+/// The system's sentence for an error number.
+func errnoSentence(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+/// The lock beside the spool: held as long as the object lives, and given back by the kernel however the process ends.
+final class SpoolLock {
+    private let descriptor: Int32
+
+    init(beside path: String) throws(SpoolError) {
+        let lock = path + ".lock"
+        descriptor = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw .directory(path: lock, errno: errno) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw .locked(path: path)
+        }
+    }
+
+    deinit { close(descriptor) }
+}
+
+/// Space set aside for a full disk: given back to the file system, it lets checkpoint, settling and trimming go on.
+struct Reserve {
+    let path: String
+    let bytes: Int
+
+    init(beside path: String, bytes: Int) {
+        self.path = path + ".reserve"
+        self.bytes = bytes
+    }
+
+    /// Whether the whole of it lies on the disk.
+    var isHeld: Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && Int(status.st_size) == bytes && Int(status.st_blocks) * 512 >= bytes
+    }
+
+    /// Takes the space; false where there is not enough.
+    func take() -> Bool {
+        guard bytes > 0, !isHeld else { return true }
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        guard posix_fallocate(descriptor, 0, off_t(bytes)) == 0, ftruncate(descriptor, off_t(bytes)) == 0 else {
+            unlink(path)
+            return false
+        }
+        return true
+    }
+
+    /// Gives the space back.
+    func release() { unlink(path) }
+}
+
+/// Where a spool may live.
+enum SpoolPlace {
+    /// Makes the last directory of the path where its parent exists, and refuses file systems of other machines.
+    static func prepare(_ path: String) throws(SpoolError) {
+        let directory = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
+        let place = directory.isEmpty ? "/" : directory
+        if mkdir(place, 0o750) != 0, errno != EEXIST { throw .directory(path: place, errno: errno) }
+        var system = statfs()
+        guard statfs(place, &system) == 0 else { throw .directory(path: place, errno: errno) }
+        if let kind = network[UInt32(truncatingIfNeeded: system.f_type)] { throw .networkFileSystem(path: path, kind: kind) }
+    }
+
+    /// Free bytes where `path` lies, for a user without privileges.
+    static func freeBytes(_ path: String) -> Int {
+        var system = statvfs()
+        let directory = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
+        guard statvfs(directory.isEmpty ? "/" : directory, &system) == 0 else { return 0 }
+        return Int(system.f_bavail) * Int(system.f_frsize)
+    }
+
+    /// Bytes of a file, 0 where it is absent.
+    static func size(_ path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// statfs(2): magic numbers of file systems over a network.
+    private static let network: [UInt32: String] = [
+        0x6969: "nfs", 0xff53_4d42: "cifs", 0xfe53_4d42: "smb2", 0x517b: "smb", 0x0102_1997: "9p", 0x00c3_6400: "ceph", 0x5346_414f: "afs",
+    ]
+}
