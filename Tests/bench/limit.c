@@ -57,7 +57,8 @@ static void write_segments(const char *path, int segments) {
     sqlite3 *database = NULL;
     sqlite3_stmt *begin, *insert, *trim, *commit;
     if (sqlite3_open(path, &database) != SQLITE_OK) fail(database, path);
-    run(database, "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA secure_delete=FAST; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    run(database, "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA secure_delete=FAST;"
+                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                   "CREATE TABLE segments(first_id INTEGER PRIMARY KEY, last_id INTEGER, payload BLOB)");
     sqlite3_prepare_v2(database, "BEGIN IMMEDIATE", -1, &begin, NULL);
     sqlite3_prepare_v2(database, "INSERT INTO segments VALUES (?, ?, ?)", -1, &insert, NULL);
