@@ -1,0 +1,58 @@
+/// Rejected spans as a value: the first of a source and reason is told at once, then at most one line every 10 s says how many came.
+/// `now` is the monotonic clock, in nanoseconds.
+public struct Rejections: Sendable {
+    /// What to tell: one line each.
+    public struct Report: Sendable, Equatable {
+        /// The source's name.
+        public let source: String
+        /// The reason code.
+        public let reason: String
+        /// Spans since the last report.
+        public let spans: Int
+        /// The time they came in; nil for the first.
+        public let within: Duration?
+    }
+
+    private struct Key: Hashable {
+        let source: String
+        let reason: String
+    }
+
+    private struct Tally {
+        var since: UInt64
+        var spans = 0
+    }
+
+    static let interval: UInt64 = 10_000_000_000
+    /// A peer can make reasons up (`bad_type:<member>`); further ones are told as `other`.
+    static let keysMax = 256
+    private var tallies: [Key: Tally] = [:]
+
+    /// None yet.
+    public init() {}
+
+    /// Counts; gives a report where it is the first in a while.
+    public mutating func rejected(spans: Int, source: String, reason: String, now: UInt64) -> Report? {
+        var key = Key(source: source, reason: reason)
+        if tallies[key] == nil, tallies.count >= Self.keysMax { key = Key(source: source, reason: "other") }
+        guard tallies[key] == nil else {
+            tallies[key]?.spans += spans
+            return nil
+        }
+        tallies[key] = Tally(since: now)
+        return Report(source: key.source, reason: key.reason, spans: spans, within: nil)
+    }
+
+    /// The reports whose 10 s are over; to be asked every second or so.
+    public mutating func due(now: UInt64) -> [Report] {
+        var reports: [Report] = []
+        for (key, tally) in tallies where now >= tally.since + Self.interval {
+            // Silent for a whole interval: the next one is a first one again.
+            tallies[key] = tally.spans > 0 ? Tally(since: now) : nil
+            guard tally.spans > 0 else { continue }
+            let within = Duration.nanoseconds(now - tally.since)
+            reports.append(Report(source: key.source, reason: key.reason, spans: tally.spans, within: within))
+        }
+        return reports.sorted { ($0.source, $0.reason) < ($1.source, $1.reason) }
+    }
+}
