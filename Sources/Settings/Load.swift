@@ -1,0 +1,111 @@
+// The settings: YAML in, values out, every mistake at once with its place and its remedy.
+// Promises: pure but for `Surroundings`; a secret is in no message and no output; what loads has a value of the right type for each key, so
+// no other room sees YAML or checks a value again. Does not know: what any key is for, any destination type.
+// Start here, then Table.swift (the keys), Decode.swift (the walk along it), Typed.swift (what the other rooms get).
+import Foundation
+
+/// What loading may look at: all of it an argument, so that loading is a pure function.
+public struct Surroundings: Sendable {
+    /// For `${NAME}`, and `CREDENTIALS_DIRECTORY`.
+    public var environment: [String: String]
+    /// The bytes of a file.
+    public var read: @Sendable (_ path: String) throws(ReadError) -> [UInt8]
+    /// The names in a directory, in any order; none where it does not exist.
+    public var names: @Sendable (_ directory: String) -> [String]
+
+    /// Surroundings of one's own: for tests, and for a configuration that is not in a file.
+    public init(
+        environment: [String: String], read: @escaping @Sendable (String) throws(ReadError) -> [UInt8],
+        names: @escaping @Sendable (String) -> [String] = { _ in [] }
+    ) {
+        self.environment = environment
+        self.read = read
+        self.names = names
+    }
+
+    /// Those of this process.
+    public static var process: Surroundings {
+        Surroundings(environment: ProcessInfo.processInfo.environment, read: readFile) { directory in
+            (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        }
+    }
+}
+
+/// Why a file could not be read, in the system's words.
+public struct ReadError: Error, Equatable {
+    /// Such as `No such file or directory`.
+    public let reason: String
+
+    /// An error with its reason.
+    public init(_ reason: String) { self.reason = reason }
+}
+
+@Sendable private func readFile(_ path: String) throws(ReadError) -> [UInt8] {
+    guard let file = fopen(path, "re") else { throw ReadError(String(cString: strerror(errno))) }
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while true {
+        let count = fread(&chunk, 1, chunk.count, file)
+        bytes += chunk[..<count]
+        if count < chunk.count { break }
+    }
+    guard ferror(file) == 0 else { throw ReadError(String(cString: strerror(errno))) }
+    return bytes
+}
+
+/// A configuration that has no mistake.
+public struct LoadedSettings: Sendable {
+    /// The files it came from, in the order of reading.
+    public let files: [String]
+    /// All of it, by the table.
+    let root: Section
+}
+
+/// Reads a file and `conf.d/*.yaml` beside it, in the order of their names, as one configuration.
+public func load(
+    file: String, destinationTypes: [DestinationType], surroundings: Surroundings = .process
+) throws(SettingsError) -> LoadedSettings {
+    let slash = file.lastIndex(of: "/")
+    let directory = (slash.map { String(file[...$0]) } ?? "") + "conf.d"
+    let additions = surroundings.names(directory).filter { $0.hasSuffix(".yaml") && !$0.hasPrefix(".") }.sorted()
+    let files = [file] + additions.map { "\(directory)/\($0)" }
+
+    var mistakes: [Mistake] = []
+    var merged = Written(content: .empty, place: Place(file: file, line: 1, column: 1))
+    var isWhole = true
+    for path in files {
+        do throws(SettingsError) {
+            let (written, found) = try read(path, surroundings)
+            mistakes += found
+            merged = merge(merged, written, mistakes: &mistakes) ?? merged
+        } catch {
+            mistakes += error.mistakes
+            isWhole = false
+        }
+    }
+    var decode = Decode(surroundings: surroundings)
+    let root = decode.root(merged, table(destinationTypes), isWhole: isWhole)
+    mistakes += decode.mistakes + checks(root)
+    guard mistakes.isEmpty else { throw SettingsError(inOrder(mistakes, files)) }
+    return LoadedSettings(files: files, root: root)
+}
+
+/// One file as a map, with what is wrong in it; throws where nothing can be made of it.
+private func read(_ file: String, _ surroundings: Surroundings) throws(SettingsError) -> (Written, [Mistake]) {
+    let bytes: [UInt8]
+    do throws(ReadError) { bytes = try surroundings.read(file) } catch {
+        throw SettingsError([Mistake(Place(file: file), "cannot be read: \(error.reason)")])
+    }
+    let (written, mistakes) = try parseYAML(bytes, file: file)
+    switch written.content {
+    case .map, .empty: return (written, mistakes)
+    case .text, .list: throw SettingsError([Mistake(written.place, "is \(written.kind); a configuration is keys with values")])
+    }
+}
+
+/// In the order of the files, then of their lines.
+private func inOrder(_ mistakes: [Mistake], _ files: [String]) -> [Mistake] {
+    let ranked = mistakes.enumerated().map { (rank: files.firstIndex(of: $1.place.file) ?? 0, index: $0, mistake: $1) }
+    return ranked.sorted { ($0.rank, $0.mistake.place, $0.index) < ($1.rank, $1.mistake.place, $1.index) }.map(\.mistake)
+}
