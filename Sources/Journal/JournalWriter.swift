@@ -30,7 +30,7 @@ public final class JournalWriter: Sendable {
         }
     }
 
-    /// A logger that writes here: `LoggingSystem.bootstrap { journal.handler(label: $0) }`, or `Logger(label:factory:)`.
+    /// A logger that writes here: `LoggingSystem.bootstrap { _ in journal.handler() }`, or `Logger(label:factory:)`.
     public func handler(level: Logger.Level = .info) -> JournalHandler { JournalHandler(self, level: level) }
 
     /// Lines that were never written, since the start: the metric `journal_lines_lost`.
@@ -48,8 +48,7 @@ public final class JournalWriter: Sendable {
 
     func add(_ line: Line) {
         let now = Clock.system.monotonic()
-        state.withLock { $0.queue.add(line, now: now) }
-        state.signal()
+        if state.withLock({ $0.queue.add(line, now: now) }) { state.signal() }
     }
 
     /// Nil: closed and empty.

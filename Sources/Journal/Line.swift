@@ -34,14 +34,13 @@ struct Line: Sendable, Equatable {
 extension String {
     /// Control characters written out, so that no value can begin a line of its own or paint the terminal; the end of a long one cut.
     fileprivate var onOneLine: String {
-        let isControl = { (scalar: Unicode.Scalar) in scalar.properties.generalCategory == .control }
-        if utf8.count <= Line.textBytesMax, utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) || !unicodeScalars.contains(where: isControl) {
-            return self
+        guard utf8.count <= Line.textBytesMax else {
+            return String(unicodeScalars[..<utf8.index(startIndex, offsetBy: Line.textBytesMax)]).onOneLine + "…"
         }
+        if utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return self }
         var text = ""
         for scalar in unicodeScalars {
-            if text.utf8.count >= Line.textBytesMax { return text + "…" }
-            text += isControl(scalar) ? scalar.escaped(asASCII: true) : String(scalar)
+            text += scalar.properties.generalCategory == .control ? scalar.escaped(asASCII: true) : String(scalar)
         }
         return text
     }

@@ -21,8 +21,11 @@ struct LineQueue {
 
     private var count: Int { lines.count - head }
 
-    mutating func add(_ line: Line, now: UInt64) {
+    /// Whether the thread has to look again: the first line in an empty ring, the first one of a storm. Otherwise it is awake, or knows.
+    mutating func add(_ line: Line, now: UInt64) -> Bool {
+        let before = (isEmpty: count == 0, due: storm.nextDue)
         if isClosed { lose() } else if storm.admits(line, now: now) { put(line) }
+        return before.isEmpty && count > 0 || before.due != storm.nextDue
     }
 
     mutating func close() { isClosed = true }
