@@ -183,8 +183,6 @@ public struct HTTPOptions: Sendable, Equatable {
 public protocol Sink: AnyObject {
     /// Writes one request's body so that it lasts, or throws; what was written in part is undone by the sink.
     func write(_ request: Request) throws(SinkError)
-    /// Called when nothing was written for a while, for rotation by time.
-    func idle()
     /// The last call.
     func close()
 }

@@ -1,0 +1,125 @@
+public import Pipeline
+public import Spool
+
+/// How delivery treats one destination: the keys that every destination has.
+public struct DeliverySettings: Sendable, Equatable {
+    /// Where a destination that the spool has never seen begins.
+    public enum Start: Sendable, Equatable {
+        /// At the end of the log; at its begin where the log is empty.
+        case end
+        /// With the oldest span that is still there.
+        case beginning
+        /// With what was received this long ago.
+        case ago(Duration)
+    }
+
+    /// How long a batch waits for more spans.
+    public var linger: Duration = .milliseconds(200)
+    /// Most spans and bytes of a batch.
+    public var limits: BatchLimits
+    /// Most requests under way at once.
+    public var workers = 4
+    /// Time to connect.
+    public var connectTimeout: Duration = .seconds(5)
+    /// Time of a whole request.
+    public var timeout: Duration = .seconds(30)
+    /// First wait after a failure, doubled each time.
+    public var backoffBase: Duration = .seconds(1)
+    /// Longest wait between attempts.
+    public var backoffMax: Duration = .seconds(60)
+    /// Failures in a row that open the circuit breaker.
+    public var breakerFailures = 5
+    /// Spans older than this expire.
+    public var maxAge: Duration = .seconds(72 * 3600)
+    /// What it may hold in a full spool.
+    public var backlog: BacklogLimit
+    /// Where a new destination begins.
+    public var start = Start.end
+    /// The name it had before.
+    public var renamed: String?
+
+    /// The defaults with a destination's own limits.
+    public init(limits: BatchLimits, backlog: BacklogLimit) {
+        self.limits = limits
+        self.backlog = backlog
+    }
+}
+
+/// A destination as the configuration makes it.
+public struct DestinationSpec: Sendable {
+    /// Its name.
+    public var name: String
+    /// The word after `type:`.
+    public var type: String
+    /// The two functions and the declaration.
+    public var destination: any Destination
+    /// How it is treated.
+    public var settings: DeliverySettings
+    /// Whether the routes send spans there.
+    public var decision: RouteDecision
+
+    /// All of it.
+    public init(name: String, type: String, destination: any Destination, settings: DeliverySettings, decision: RouteDecision) {
+        self.name = name
+        self.type = type
+        self.destination = destination
+        self.settings = settings
+        self.decision = decision
+    }
+}
+
+/// What delivery tells; the journal makes sentences of it, `tail` shows it.
+public enum DeliveryEvent: Sendable {
+    case firstDelivery(destination: String, target: String)
+    case delivered(destination: String, spans: Int, bytes: Int, milliseconds: Int, attempt: Int)
+    case retrying(destination: String, spans: Int, status: Int, attempt: Int, wait: Duration, detail: String)
+    case breakerOpened(destination: String, failures: Int, wait: Duration, detail: String)
+    case breakerClosed(destination: String)
+    case paused(destination: String, reason: String, status: Int, detail: String, probe: Duration?)
+    case resumed(destination: String)
+    case deadLetters(destination: String, spans: Int, reason: String, status: Int, detail: String)
+    case parked(destination: String, spans: Int, reason: String, next: Duration)
+    case replayed(destination: String, spans: Int)
+    case expired(destination: String, spans: Int64, reason: String)
+    case lost(destination: String, spans: Int64)
+    case note(destination: String, text: String)
+    case readFailed(destination: String, error: SpoolError)
+    case clockJumped(by: Duration)
+    case summary(DestinationStatus, spans: Int64, batches: Int64, p95: Double, retries: Int64)
+}
+
+/// One destination as `status` and /metrics show it.
+public struct DestinationStatus: Sendable {
+    /// What it is doing, as one word.
+    public enum State: String, Sendable, Codable {
+        case idle, delivering, retrying, paused, disabled
+        case breakerOpen = "breaker_open"
+        case pausedByUser = "paused_by_user"
+    }
+
+    // The members are what their names say; those with a unit have it in the name or beside them.
+    public var name = ""
+    public var type = ""
+    public var target = ""
+    public var consumer: Int64 = 0
+    public var state = State.idle
+    /// Why it is in this state, in words; empty where there is nothing to say.
+    public var detail = ""
+    public var backlogSpans: Int64 = 0
+    public var backlogBytes: Int64 = 0
+    public var inFlightSpans: Int64 = 0
+    /// Seconds since the oldest undelivered span was received; 0 where there is none.
+    public var oldestAgeSeconds: Double = 0
+    /// Unix nanoseconds of the last delivery since the start, 0 before it.
+    public var lastDeliveredAt: UInt64 = 0
+    public var lastError = ""
+    public var lastErrorAt: UInt64 = 0
+    public var requests: Int64 = 0
+    public var retries: Int64 = 0
+    public var requestBytes: Int64 = 0
+    /// Requests by the hundred of their status, 0 for none (network).
+    public var statusClasses: [Int: Int64] = [:]
+    public var latency = Histogram()
+    public var concurrency = 1
+    public var breakerOpen = false
+}

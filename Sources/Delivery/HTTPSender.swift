@@ -1,0 +1,217 @@
+import CCurl
+import CShim
+import Settings
+import SpanModel
+import Threading
+
+/// Why a request brought no response. Always retried.
+struct TransportError: Error, Equatable, CustomStringConvertible {
+    /// libcurl's sentence, and its detail where it gave one: host, port, what TLS said; never a header or a body.
+    var description: String
+    /// Whether it took too long, which lowers the concurrency.
+    var timedOut = false
+}
+
+/// What delivery needs of HTTP; libcurl in the daemon, a script in tests.
+protocol HTTPTransport: AnyObject {
+    /// Begins a request; its end comes out of `finished` with this token.
+    func start(_ request: Request, options: HTTPOptions, timeouts: RequestTimeouts, token: UInt64)
+    /// What has ended since the last call.
+    func finished() -> [(token: UInt64, result: Result<Response, TransportError>)]
+    /// Sleeps until something may have ended, somebody wakes it, or the time is over (nil: no limit).
+    func wait(_ time: Duration?)
+    /// Ends every request without an answer.
+    func abort()
+}
+
+/// How long a request may take.
+struct RequestTimeouts: Sendable, Equatable {
+    var connect: Duration
+    var total: Duration
+}
+
+/// All HTTP that leaves, over one libcurl multi handle: connections are kept and shared, HTTP/2 is used where it is offered, TLS is checked.
+/// It belongs to delivery's thread; `wake` alone may be called from others.
+final class HTTPSender: HTTPTransport {
+    private let multi: UnsafeMutableRawPointer
+    /// By easy handle.
+    private var transfers: [UnsafeMutableRawPointer: Transfer] = [:]
+    private var idle: [UnsafeMutableRawPointer] = []
+    private static let idleMax = 16
+    /// Bytes of a response's body that are kept.
+    fileprivate static let bodyMax = 1 << 20
+
+    /// A transfer under way: what libcurl reads from and writes to, at one address until it ends.
+    fileprivate final class Transfer {
+        let token: UInt64
+        /// libcurl reads it in place: an array's storage does not move while it is held and nobody writes to it.
+        let body: [UInt8]
+        var headerList: UnsafeMutablePointer<curl_slist>?
+        var responseBody: [UInt8] = []
+        var bodyCut = false
+        var responseHeaders: [String: String] = [:]
+        let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+
+        init(token: UInt64, body: [UInt8]) {
+            self.token = token
+            self.body = body
+            errorText.pointee = 0
+        }
+
+        deinit {
+            errorText.deallocate()
+            curl_slist_free_all(headerList)
+        }
+    }
+
+    init() {
+        // Once per process; libcurl counts the calls.
+        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        guard let multi = curl_multi_init() else { fatalError("libcurl cannot be started: out of memory") }
+        self.multi = multi
+    }
+
+    deinit {
+        for easy in transfers.keys {
+            curl_multi_remove_handle(multi, easy)
+            curl_easy_cleanup(easy)
+        }
+        for easy in idle { curl_easy_cleanup(easy) }
+        curl_multi_cleanup(multi)
+    }
+
+    /// Requests under way.
+    var count: Int { transfers.count }
+
+    /// Begins a request; its end comes out of `finished` with this token.
+    func start(_ request: Request, options: HTTPOptions, timeouts: RequestTimeouts, token: UInt64) {
+        guard let easy = idle.popLast() ?? curl_easy_init() else { fatalError("libcurl gives no handle: out of memory") }
+        let transfer = Transfer(token: token, body: request.body)
+        curl_easy_reset(easy)
+        tracefwd_curl_set_text(easy, CURLOPT_URL, request.url)
+        tracefwd_curl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+        tracefwd_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
+        tracefwd_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
+        tracefwd_curl_set_long(easy, CURLOPT_POST, 1)
+        _ = transfer.body.withUnsafeBytes { tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: $0.baseAddress)) }
+        tracefwd_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(transfer.body.count))
+        if request.method != "POST" { tracefwd_curl_set_text(easy, CURLOPT_CUSTOMREQUEST, request.method) }
+        tracefwd_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(timeouts.connect))
+        tracefwd_curl_set_long(easy, CURLOPT_TIMEOUT_MS, milliseconds(timeouts.total))
+        tracefwd_curl_set_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10)
+        tracefwd_curl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+        tracefwd_curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
+        tracefwd_curl_set_text(easy, CURLOPT_USERAGENT, "tracefwd/\(version)")
+        applyTLS(options, to: easy)
+        if let proxy = options.proxy { tracefwd_curl_set_text(easy, CURLOPT_PROXY, proxy) }
+
+        // An empty Expect: keeps libcurl from waiting a second for "100 Continue" before a large body.
+        transfer.headerList = curl_slist_append(transfer.headerList, "Expect:")
+        for header in request.headers {
+            transfer.headerList = curl_slist_append(transfer.headerList, "\(header.name): \(header.value.reveal())")
+        }
+        tracefwd_curl_set_pointer(easy, CURLOPT_HTTPHEADER, transfer.headerList)
+        tracefwd_curl_set_pointer(easy, CURLOPT_ERRORBUFFER, transfer.errorText)
+        let context = Unmanaged.passUnretained(transfer).toOpaque()
+        tracefwd_curl_set_sink(easy, CURLOPT_WRITEFUNCTION, takeBody)
+        tracefwd_curl_set_pointer(easy, CURLOPT_WRITEDATA, context)
+        tracefwd_curl_set_sink(easy, CURLOPT_HEADERFUNCTION, takeHeader)
+        tracefwd_curl_set_pointer(easy, CURLOPT_HEADERDATA, context)
+
+        transfers[easy] = transfer
+        curl_multi_add_handle(multi, easy)
+    }
+
+    private func applyTLS(_ options: HTTPOptions, to easy: UnsafeMutableRawPointer) {
+        tracefwd_curl_set_long(easy, CURLOPT_SSL_VERIFYPEER, options.verify ? 1 : 0)
+        tracefwd_curl_set_long(easy, CURLOPT_SSL_VERIFYHOST, options.verify ? 2 : 0)
+        if let file = options.caFile {
+            tracefwd_curl_set_text(easy, CURLOPT_CAINFO, file)
+            tracefwd_curl_set_text(easy, CURLOPT_CAPATH, nil)
+        }
+        if let file = options.certificateFile { tracefwd_curl_set_text(easy, CURLOPT_SSLCERT, file) }
+        if let file = options.keyFile { tracefwd_curl_set_text(easy, CURLOPT_SSLKEY, file) }
+    }
+
+    private func milliseconds(_ duration: Duration) -> Int { max(1, Int(duration.nanosecondsClamped / 1_000_000)) }
+
+    /// Lets libcurl work, and gives back what has ended.
+    func finished() -> [(token: UInt64, result: Result<Response, TransportError>)] {
+        var running: Int32 = 0
+        curl_multi_perform(multi, &running)
+        var ended: [(token: UInt64, result: Result<Response, TransportError>)] = []
+        var left: Int32 = 0
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let transfer = transfers[easy] else { continue }
+            let code = tracefwd_curl_result(message)
+            ended.append((transfer.token, result(code, easy, transfer)))
+            release(easy)
+        }
+        return ended
+    }
+
+    private func result(_ code: CURLcode, _ easy: UnsafeMutableRawPointer, _ transfer: Transfer) -> Result<Response, TransportError> {
+        guard code == CURLE_OK else {
+            let detail = String(cString: transfer.errorText)
+            let sentence = String(cString: curl_easy_strerror(code))
+            return .failure(TransportError(description: detail.isEmpty ? sentence : detail, timedOut: code == CURLE_OPERATION_TIMEDOUT))
+        }
+        var status = 0
+        tracefwd_curl_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
+        return .success(
+            Response(status: status, headers: transfer.responseHeaders, body: transfer.responseBody, bodyCut: transfer.bodyCut))
+    }
+
+    /// Ends every request without an answer: what was in flight is left for the next start.
+    func abort() {
+        for easy in Array(transfers.keys) { release(easy) }
+    }
+
+    private func release(_ easy: UnsafeMutableRawPointer) {
+        curl_multi_remove_handle(multi, easy)
+        transfers[easy] = nil
+        if idle.count < Self.idleMax { idle.append(easy) } else { curl_easy_cleanup(easy) }
+    }
+
+    /// Sleeps until a socket moves, `wake` is called, or the time is over (nil: as long as nothing happens).
+    func wait(_ time: Duration?) {
+        var moved: Int32 = 0
+        let milliseconds = time.map { Int32(clamping: ($0.nanosecondsClamped + 999_999) / 1_000_000) } ?? .max
+        curl_multi_poll(multi, nil, 0, milliseconds, &moved)
+    }
+
+    /// What other threads may call to end a `wait`.
+    var waker: Waker { Waker(multi: multi) }
+
+    /// Ends a `wait` from any thread. It must not outlive the sender, which lives as long as delivery's thread.
+    struct Waker: @unchecked Sendable {
+        // Unchecked: curl_multi_wakeup is the one function of libcurl that is documented to be safe from any thread.
+        fileprivate let multi: UnsafeMutableRawPointer
+        func wake() { curl_multi_wakeup(multi) }
+    }
+}
+
+private func takeBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
+    guard let bytes, let context else { return 0 }
+    let transfer = Unmanaged<HTTPSender.Transfer>.fromOpaque(context).takeUnretainedValue()
+    let length = size * count
+    let room = HTTPSender.bodyMax - transfer.responseBody.count
+    transfer.responseBody.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: min(room, length)))
+    if length > room { transfer.bodyCut = true }
+    // An answer without end is read, not kept, until the request's own time is over.
+    return length
+}
+
+private func takeHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
+    guard let bytes, let context else { return 0 }
+    let transfer = Unmanaged<HTTPSender.Transfer>.fromOpaque(context).takeUnretainedValue()
+    let line = String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self)
+    if line.hasPrefix("HTTP/") {
+        // A new header block: of a proxy's "200 Connection established" or a 100 nothing is kept.
+        transfer.responseHeaders.removeAll()
+    } else if let colon = line.firstIndex(of: ":"), transfer.responseHeaders.count < 64 {
+        let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+        transfer.responseHeaders[line[..<colon].lowercased()] = String(value.prefix { !$0.isNewline }.prefix(4096))
+    }
+    return size * count
+}

@@ -1,0 +1,756 @@
+import SpanModel
+import Spool
+import Threading
+
+/// Delivery's thread: acts on what the lanes decide. `step` never waits, so that a simulator can drive it with a played clock and wire.
+final class Loop {
+    let log: SpanLog
+    private let reader: LogReader
+    private let http: any HTTPTransport
+    private let clock: Clock
+    private let tell: @Sendable (DeliveryEvent) -> Void
+    private let sinkDone: @Sendable (UInt64, SinkError?) -> Void
+    private var random: any RandomNumberGenerator
+    private(set) var lanes: [Lane] = []
+    private var sinks: [String: SinkSender] = [:]
+    private var guardian = WallClockGuard()
+    private var nextToken: UInt64 = 1
+    private var flights: [UInt64: Lane] = [:]
+    private var bodyBytes = 0
+    /// Bytes of request bodies under way, over which a destination that has one already starts no other.
+    private let bodyBytesMax: Int
+    /// The disk fails commits: what cannot be settled is not sent.
+    var spoolFails = false
+    /// No new batches: the daemon stops.
+    var stopping = false
+    private var agedAt: UInt64 = 0
+    private static let second: UInt64 = 1_000_000_000
+    private static let summaryEvery: UInt64 = 10 * second
+    /// Minutes after which a refused destination is asked again (DESIGN.md section 5).
+    private static let probeMinutes: [UInt64] = [1, 5, 15, 60]
+
+    init(
+        log: SpanLog, http: any HTTPTransport, clock: Clock, random: any RandomNumberGenerator, bodyBytesMax: Int,
+        sinkDone: @escaping @Sendable (UInt64, SinkError?) -> Void, tell: @escaping @Sendable (DeliveryEvent) -> Void
+    ) throws(SpoolError) {
+        self.log = log
+        self.http = http
+        self.clock = clock
+        self.random = random
+        self.bodyBytesMax = bodyBytesMax
+        self.sinkDone = sinkDone
+        self.tell = tell
+        reader = try log.reader()
+    }
+
+    // MARK: The turn of the loop
+
+    /// Does all that can be done now, and returns when to look again (monotonic nanoseconds; nil: when something happens).
+    func step() -> UInt64? {
+        for (token, result) in http.finished() { ended(token, result) }
+        let now = clock.monotonic()
+        if let jump = guardian.observe(wall: clock.wall(), boot: clock.boot()) { tell(.clockJumped(by: jump)) }
+        let lastID = log.lastID
+        if now >= agedAt + Self.second {
+            agedAt = now
+            expireAged(lastID: lastID)
+        }
+        var deadline: UInt64?
+        for lane in lanes {
+            pump(lane, now: now, lastID: lastID)
+            summarize(lane, now: now)
+            if let next = lane.deadline(now: now, lastID: lastID) { deadline = min(deadline ?? next, next) }
+            if let letterAt = lane.letterAt, lane.hold == nil, !lane.removed {
+                let wall = clock.wall() / 1_000_000
+                let wait = UInt64(max(0, letterAt - Int64(wall))) * 1_000_000
+                deadline = min(deadline ?? .max, now + max(wait, 100_000_000))
+            }
+        }
+        lanes.removeAll { $0.removed && $0.inFlight.isEmpty }
+        return deadline
+    }
+
+    /// Requests under way.
+    var inFlight: Int { flights.count }
+
+    /// Ends what is under way without an answer: it is sent again at the next start, with the same ids.
+    func abort() {
+        http.abort()
+        for sink in sinks.values { sink.stop() }
+    }
+
+    private func pump(_ lane: Lane, now: UInt64, lastID: Int64) {
+        if let target = lane.seekTarget, lane.inFlight.isEmpty { finishSeek(lane, to: target) }
+        guard !stopping, !spoolFails else { return }
+        if case .filtered = lane.spec.decision { return filter(lane, through: lastID) }
+        while lane.mayStart(now: now), lane.inFlight.isEmpty || bodyBytes < bodyBytesMax {
+            if let index = lane.nextWaiting(now: now) {
+                guard lane.breaker.permits(now: now) else { return }
+                send(lane.waiting.remove(at: index), by: lane, now: now)
+            } else if let batch = dueLetters(lane) ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) : nil) {
+                // Gathered is gathered: where the breaker says no, the batch waits.
+                if lane.breaker.permits(now: now) { send(batch, by: lane, now: now) } else { lane.waiting.append(batch) }
+            } else {
+                return
+            }
+        }
+    }
+
+    // MARK: Batches
+
+    /// A batch of the log where one is complete or has waited long enough.
+    private func gather(_ lane: Lane, now: UInt64, lastID: Int64) -> Batch? {
+        let limits = lane.spec.settings.limits
+        while lane.nextID <= lastID || lane.open != nil {
+            var open = lane.open ?? Lane.Open(first: lane.nextID, since: now)
+            var complete = false
+            scan: while lane.nextID <= lastID {
+                // Ids that were settled before a restart are stepped over.
+                if let done = lane.cursor.settled.first(where: { $0.contains(lane.nextID) }) {
+                    complete = open.spans > 0
+                    if complete { break }
+                    lane.nextID = done.upperBound + 1
+                    open.first = lane.nextID
+                    continue
+                }
+                guard let segment = segment(holding: lane.nextID, for: lane) else { return nil }
+                if segment.firstID > lane.nextID {
+                    complete = open.spans > 0
+                    if complete { break }
+                    lose(lane, through: segment.firstID - 1)
+                    open.first = lane.nextID
+                    continue
+                }
+                for entry in segment.entries[Int(lane.nextID - segment.firstID)...] {
+                    if lane.nextID > lastID { break }
+                    if open.spans == limits.spans || (open.spans > 0 && open.bytes + Int(entry.length) > limits.bytes)
+                        || lane.cursor.settled.first?.lowerBound == lane.nextID
+                    {
+                        complete = open.spans > 0
+                        if complete { break scan } else { continue scan }
+                    }
+                    open.spans += 1
+                    open.bytes += Int(entry.length)
+                    lane.nextID += 1
+                }
+            }
+            if open.spans == 0 { return nil }
+            if open.spans >= limits.spans || open.bytes >= limits.bytes { complete = true }
+            guard complete || now >= open.since &+ lane.spec.settings.linger.nanosecondsClamped else {
+                lane.open = open
+                return nil
+            }
+            lane.open = nil
+            var batch = Batch(.log(open.first...open.first + Int64(open.spans) - 1))
+            batch.deliveriesSeen = lane.deliveries
+            return batch
+        }
+        return nil
+    }
+
+    private func segment(holding id: Int64, for lane: Lane) -> Segment? {
+        do throws(SpoolError) {
+            return try reader.segment(holding: id)
+        } catch {
+            failedToRead(lane, error)
+            return nil
+        }
+    }
+
+    private func failedToRead(_ lane: Lane, _ error: SpoolError) {
+        tell(.readFailed(destination: lane.name, error: error))
+        lane.status.lastError = "\(error)"
+        lane.notBefore = clock.monotonic() + 5 * Self.second
+    }
+
+    /// Ids whose rows are gone: of a destination that was away longer than history holds, or of a damaged file.
+    private func lose(_ lane: Lane, through last: Int64) {
+        let ids = lane.nextID...last
+        lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
+        lane.nextID = last + 1
+        tell(.lost(destination: lane.name, spans: Int64(ids.count)))
+    }
+
+    private func filter(_ lane: Lane, through last: Int64) {
+        for ids in unsettled(lane, through: last) {
+            lane.settle(ids, LedgerKey(.filtered, reason: "no_route"), bytes: bytes(of: ids), in: log)
+        }
+        lane.nextID = max(lane.nextID, last + 1)
+    }
+
+    /// Dead letters that a person wants sent again, or whose time has come.
+    private func dueLetters(_ lane: Lane) -> Batch? {
+        guard let at = lane.letterAt, lane.hold == nil, lane.breaker.state == .closed, at <= Int64(clock.wall() / 1_000_000) else { return nil }
+        do throws(SpoolError) {
+            var busy: Set<Int64> = []
+            for batch in lane.waiting + lane.inFlight.values.map(\.batch) {
+                if case .letters(let ids) = batch.spans { busy.formUnion(ids) }
+            }
+            let due = try reader.dueLetters(consumer: lane.consumer, now: clock.wall(), limit: busy.count + min(lane.spec.settings.limits.spans, 100))
+            let fresh = due.map(\.span).filter { !busy.contains($0) }.sorted()
+            lane.letterAt = fresh.isEmpty ? try nextLetterAt(lane, after: busy) : at
+            guard !fresh.isEmpty else { return nil }
+            var batch = Batch(.letters(fresh))
+            batch.deliveriesSeen = lane.deliveries
+            return batch
+        } catch {
+            failedToRead(lane, error)
+            return nil
+        }
+    }
+
+    /// Where letters are under way, they are looked for again when they have ended.
+    private func nextLetterAt(_ lane: Lane, after busy: Set<Int64>) throws(SpoolError) -> Int64? {
+        guard busy.isEmpty, log.flush() else { return nil }
+        return try reader.nextLetterAt()[lane.consumer]
+    }
+
+    /// The spans of a batch, with those that cannot be read any more left out.
+    private func load(_ batch: Batch, _ lane: Lane) throws(SpoolError) -> [SpanView] {
+        var views: [SpanView] = []
+        views.reserveCapacity(batch.spans.count)
+        switch batch.spans {
+        case .log(let ids):
+            var id = ids.lowerBound
+            while id <= ids.upperBound {
+                guard let segment = try reader.segment(holding: id), segment.firstID <= id else { break }
+                let last = min(segment.lastID, ids.upperBound)
+                for each in id...last { views.append(SpanView(segment: segment, index: Int(each - segment.firstID))) }
+                id = last + 1
+            }
+        case .letters(let ids):
+            for id in ids {
+                guard let stored = try reader.deadLetter(consumer: lane.consumer, span: id)?.stored else { continue }
+                views.append(SpanView(segment: Segment(firstID: id, payload: stored.bytes, entries: [stored.entry]), index: 0))
+            }
+        }
+        return views
+    }
+
+    // MARK: Sending
+
+    private func send(_ batch: Batch, by lane: Lane, now: UInt64) {
+        let destination = lane.spec.destination
+        do throws(SpoolError) {
+            let views = try load(batch, lane)
+            guard views.count == batch.spans.count else { return vanished(batch, found: views, lane) }
+            let requests: [Request]
+            do throws(EncodeError) {
+                requests = try destination.encode(views, EncodeContext(destination: lane.name, now: clock.wall()))
+            } catch {
+                return unencodable(batch, error, views, lane)
+            }
+            guard let request = requests.first, requests.count == 1 else {
+                // Several requests: each becomes a batch of its own, encoded again when its turn comes.
+                for request in requests { lane.waiting.append(batch.part(request.spans, suspect: false, deliveriesSeen: batch.deliveriesSeen)) }
+                lane.breaker.probeInconclusive(now: now)
+                return
+            }
+            start(request, batch, views, lane, now)
+        } catch {
+            lane.waiting.append(batch)
+            lane.breaker.probeInconclusive(now: now)
+            failedToRead(lane, error)
+        }
+    }
+
+    private func start(_ request: Request, _ batch: Batch, _ views: [SpanView], _ lane: Lane, _ now: UInt64) {
+        let token = nextToken
+        nextToken += 1
+        var flight = Lane.Flight(
+            batch: batch, spanBytes: views.map(\.entry.length), bodyBytes: request.body.count, sentAt: now,
+            destination: lane.spec.destination, request: request)
+        flight.request.body = []
+        lane.inFlight[token] = flight
+        flights[token] = lane
+        bodyBytes += flight.bodyBytes
+        lane.status.requests += 1
+        lane.status.requestBytes += Int64(flight.bodyBytes)
+        switch lane.spec.destination.outlet {
+        case .http(let options):
+            let settings = lane.spec.settings
+            http.start(request, options: options, timeouts: RequestTimeouts(connect: settings.connectTimeout, total: settings.timeout), token: token)
+        case .sink(let make):
+            let sender = sinks[lane.name] ?? SinkSender(name: lane.name, make: make, done: sinkDone)
+            sinks[lane.name] = sender
+            sender.start(request, token: token)
+        }
+    }
+
+    /// Some rows of a batch are gone while it waited: the rest is sent, what is missing is said.
+    private func vanished(_ batch: Batch, found: [SpanView], _ lane: Lane) {
+        let present = Set(found.map(\.id))
+        for offset in 0..<batch.spans.count {
+            let id = batch.spans.id(at: offset)
+            if present.contains(id) {
+                lane.waiting.append(batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: batch.deliveriesSeen))
+            } else if case .log = batch.spans {
+                lane.settle(id...id, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
+                tell(.lost(destination: lane.name, spans: 1))
+            }
+        }
+    }
+
+    private func unencodable(_ batch: Batch, _ error: EncodeError, _ views: [SpanView], _ lane: Lane) {
+        for offsets in [0..<error.span, error.span + 1..<views.count] where !offsets.isEmpty {
+            lane.waiting.append(batch.part(offsets, suspect: false, deliveriesSeen: batch.deliveriesSeen))
+        }
+        lane.breaker.probeInconclusive(now: clock.monotonic())
+        bury(batch.part(error.span..<error.span + 1, suspect: false, deliveriesSeen: 0), lane, reason: error.reason, status: 0, detail: "")
+    }
+
+    // MARK: Answers
+
+    /// A sink has written, or has not.
+    func sinkEnded(_ token: UInt64, _ error: SinkError?) {
+        ended(token, error.map { .failure(TransportError(description: $0.description)) } ?? .success(Response(status: 200)), isSink: true)
+    }
+
+    private func ended(_ token: UInt64, _ result: Result<Response, TransportError>, isSink: Bool = false) {
+        guard let lane = flights.removeValue(forKey: token), let flight = lane.inFlight.removeValue(forKey: token) else { return }
+        bodyBytes -= flight.bodyBytes
+        let now = clock.monotonic()
+        let latency = now - min(flight.sentAt, now)
+        var status = 0
+        let verdict: Verdict
+        switch result {
+        case .success(let response):
+            status = response.status
+            verdict = isSink ? .delivered() : flight.destination.judge(response, to: flight.request)
+        case .failure(let error):
+            verdict = .retry(detail: error.description, throttle: error.timedOut)
+        }
+        lane.status.statusClasses[status / 100, default: 0] += 1
+        lane.status.latency.add(nanoseconds: latency)
+        apply(verdict, status: status, latency: latency, flight, lane, now)
+        if lane.summaryAt == nil { lane.summaryAt = now + Self.summaryEvery }
+    }
+
+    private func apply(_ verdict: Verdict, status: Int, latency: UInt64, _ flight: Lane.Flight, _ lane: Lane, _ now: UInt64) {
+        let batch = flight.batch
+        switch verdict {
+        case .delivered(let note):
+            answered(lane, latency: latency)
+            delivered(0..<batch.spans.count, flight, lane, latency: latency)
+            if let note, lane.notesTold.count < 100, lane.notesTold.insert(note).inserted { tell(.note(destination: lane.name, text: note)) }
+        case .perSpan(let verdicts):
+            answered(lane, latency: latency)
+            judge(verdicts, status: status, flight, lane, latency: latency, now)
+        case .partialUnknown(let refused, let detail):
+            answered(lane, latency: latency)
+            partial(refused: refused, status: status, detail: detail, flight, lane)
+        case .refused(let reason, let detail):
+            answered(lane, latency: latency)
+            if batch.spans.count > 1 {
+                lane.waiting += batch.halves(suspect: false, deliveriesSeen: lane.deliveries)
+            } else {
+                bury(batch, lane, reason: reason, status: status, detail: detail)
+            }
+        case .tooLarge:
+            answered(lane, latency: latency)
+            if batch.spans.count > 1 {
+                lane.waiting += batch.halves(suspect: false, deliveriesSeen: lane.deliveries)
+            } else {
+                bury(batch, lane, reason: "too_large", status: status, detail: "")
+            }
+        case .retry(let after, let detail, let throttle):
+            retry(batch, after: after, status: status, detail: detail, throttle: throttle, lane, now)
+        case .pause(let reason, let detail):
+            lane.waiting.append(batch)
+            lane.breaker.probeInconclusive(now: now)
+            hold(lane, reason: reason, detail: detail, status: status, now)
+        case .disable(let reason, let detail):
+            lane.waiting.append(batch)
+            lane.breaker.probeInconclusive(now: now)
+            failed(lane, detail)
+            lane.hold = .disabled(reason: reason, detail: detail)
+            tell(.paused(destination: lane.name, reason: reason, status: status, detail: detail, probe: nil))
+        }
+    }
+
+    /// The platform is there and judged: whatever held the destination up is over.
+    private func answered(_ lane: Lane, latency: UInt64) {
+        lane.concurrency.succeeded(latency: latency)
+        if lane.breaker.succeeded() { tell(.breakerClosed(destination: lane.name)) }
+        if case .platform = lane.hold {
+            lane.hold = nil
+            tell(.resumed(destination: lane.name))
+        }
+    }
+
+    private func delivered(_ offsets: Range<Int>, _ flight: Lane.Flight, _ lane: Lane, latency: UInt64) {
+        let bytes = flight.spanBytes[offsets].reduce(Int64(0)) { $0 + Int64($1) }
+        switch flight.batch.spans[offsets] {
+        case .log(let ids):
+            lane.settle(ids, LedgerKey(.delivered, route: lane.route), bytes: bytes, in: log)
+        case .letters(let ids):
+            lane.settleLetters(
+                ids.map { DeadLetterRetry(span: $0, failed: nil) }, delivered: Tally(spans: Int64(ids.count), bytes: bytes), in: log)
+            tell(.replayed(destination: lane.name, spans: ids.count))
+        }
+        if lane.deliveries == 0 { tell(.firstDelivery(destination: lane.name, target: lane.spec.destination.target)) }
+        lane.deliveries += 1
+        lane.deliveredSpans += Int64(offsets.count)
+        lane.status.lastDeliveredAt = clock.wall()
+        tell(
+            .delivered(
+                destination: lane.name, spans: offsets.count, bytes: Int(bytes), milliseconds: Int(latency / 1_000_000),
+                attempt: flight.batch.attempts + 1))
+    }
+
+    private func judge(_ verdicts: [SpanVerdict], status: Int, _ flight: Lane.Flight, _ lane: Lane, latency: UInt64, _ now: UInt64) {
+        guard verdicts.count == flight.batch.spans.count else {
+            return retry(flight.batch, after: nil, status: status, detail: "the answer judges \(verdicts.count) spans", throttle: false, lane, now)
+        }
+        // Runs of equal verdicts are settled as one.
+        var from = 0
+        while from < verdicts.count {
+            var to = from + 1
+            while to < verdicts.count, verdicts[to] == verdicts[from] { to += 1 }
+            switch verdicts[from] {
+            case .delivered:
+                delivered(from..<to, flight, lane, latency: latency)
+            case .refused(let reason, let detail):
+                for offset in from..<to {
+                    bury(flight.batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: 0), lane, reason: reason, status: status, detail: detail)
+                }
+            case .retry:
+                let part = flight.batch.part(from..<to, suspect: false, deliveriesSeen: flight.batch.deliveriesSeen)
+                retry(part, after: nil, status: status, detail: "the platform asks for these spans again", throttle: false, lane, now)
+            }
+            from = to
+        }
+    }
+
+    private func partial(refused: Int, status: Int, detail: String, _ flight: Lane.Flight, _ lane: Lane) {
+        let batch = flight.batch
+        let bytes = flight.spanBytes.reduce(Int64(0)) { $0 + Int64($1) }
+        let now = Int64(clock.wall() / 1_000_000)
+        guard case .log(let ids) = batch.spans else {
+            // Of letters each is known alone.
+            if batch.spans.count > 1 {
+                lane.waiting += batch.halves(suspect: false, deliveriesSeen: lane.deliveries)
+            } else {
+                bury(batch, lane, reason: "refused", status: status, detail: detail)
+            }
+            return
+        }
+        let letter = DeadLetter(
+            consumer: lane.consumer, span: ids.lowerBound, state: .dead, reason: "partial_unknown", status: status,
+            detail: brief("\(refused) of the spans \(ids.lowerBound) to \(ids.upperBound): \(detail)"), attempts: batch.attempts + 1,
+            firstAt: now, lastAt: now, weight: Int64(refused), stored: nil)
+        lane.settle(
+            ids, LedgerKey(.dead, reason: "partial_unknown", route: lane.route), bytes: bytes, dead: [letter], weight: Int64(refused), in: log)
+        lane.deliveries += 1
+        lane.deliveredSpans += Int64(ids.count - refused)
+        lane.status.lastDeliveredAt = clock.wall()
+        tell(.deadLetters(destination: lane.name, spans: refused, reason: "partial_unknown", status: status, detail: brief(detail)))
+    }
+
+    private func retry(
+        _ batch: Batch, after: Duration?, status: Int, detail: String, throttle: Bool, _ lane: Lane, _ now: UInt64
+    ) {
+        var batch = batch
+        batch.attempts += 1
+        if batch.firstFailedAt == 0 { batch.firstFailedAt = clock.wall() }
+        (batch.lastReason, batch.lastDetail, batch.lastStatus) = (status == 0 ? "network" : "http_\(status)", brief(detail), status)
+        failed(lane, detail)
+        lane.status.retries += 1
+        if throttle { lane.concurrency.throttled() }
+        if lane.deliveries > batch.deliveriesSeen, status != 429 { batch.failuresAmongSuccesses += 1 }
+        batch.deliveriesSeen = lane.deliveries
+
+        let settings = lane.spec.settings
+        let opened = lane.breaker.failed(now: now) { attempt in
+            backoff(attempt: attempt, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
+        }
+        if let after { lane.notBefore = max(lane.notBefore, now + min(after, .seconds(3600)).nanosecondsClamped) }
+        if opened, let until = lane.breaker.opensAt {
+            tell(
+                .breakerOpened(
+                    destination: lane.name, failures: lane.breaker.failuresInRow, wait: .nanoseconds(Int64(until - now)), detail: brief(detail)))
+        }
+        if batch.failuresAmongSuccesses >= Batch.poisonFailures {
+            if batch.spans.count > 1 {
+                lane.waiting += batch.halves(suspect: true, deliveriesSeen: lane.deliveries)
+            } else {
+                park(batch, lane)
+            }
+            return
+        }
+        let wait = backoff(
+            attempt: batch.attempts, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
+        batch.notBefore = now + wait.nanosecondsClamped
+        lane.waiting.append(batch)
+        tell(
+            .retrying(
+                destination: lane.name, spans: batch.spans.count, status: status, attempt: batch.attempts + 1, wait: wait, detail: brief(detail)))
+    }
+
+    private func failed(_ lane: Lane, _ detail: String) {
+        lane.status.lastError = brief(detail)
+        lane.status.lastErrorAt = clock.wall()
+    }
+
+    private func hold(_ lane: Lane, reason: String, detail: String, status: Int, _ now: UInt64) {
+        failed(lane, "\(reason): \(detail)")
+        var step = 0
+        switch lane.hold {
+        case .platform(_, _, _, let probeAt, let before):
+            // Others that were in flight with the one that was refused say nothing new.
+            guard now >= probeAt else { return }
+            step = min(before + 1, Self.probeMinutes.count - 1)
+        case .user, .disabled: return
+        case nil: break
+        }
+        let wait = Self.probeMinutes[step] * 60 * Self.second
+        lane.hold = .platform(reason: reason, detail: brief(detail), status: status, probeAt: now + wait, step: step)
+        tell(.paused(destination: lane.name, reason: reason, status: status, detail: brief(detail), probe: .nanoseconds(Int64(wait))))
+    }
+
+    // MARK: Dead letters
+
+    /// Makes a dead letter of a batch of one span.
+    private func bury(_ batch: Batch, _ lane: Lane, reason: String, status: Int, detail: String) {
+        let id = batch.spans.first
+        let letter = letter(batch, lane, state: .dead, reason: reason, status: status, detail: detail, nextAt: nil)
+        switch batch.spans {
+        case .log:
+            lane.settle(
+                id...id, LedgerKey(.dead, reason: reason, route: lane.route), bytes: Int64(letter.stored?.bytes.count ?? 0), dead: [letter], in: log)
+        case .letters:
+            lane.settleLetters([DeadLetterRetry(span: id, failed: letter)], delivered: Tally(), in: log)
+        }
+        failed(lane, "\(reason): \(detail)")
+        tell(.deadLetters(destination: lane.name, spans: 1, reason: reason, status: status, detail: brief(detail)))
+    }
+
+    /// Sets a span aside that fails again and again while others go through; it is tried again by itself, ever more rarely.
+    private func park(_ batch: Batch, _ lane: Lane) {
+        let id = batch.spans.first
+        let attempts = UInt64(max(batch.attempts, 1))
+        let wait = min(Duration.seconds(60) * Int(min(attempts, 60)), .seconds(3600))
+        let nextAt = Int64(clock.wall() / 1_000_000) + Int64(wait.nanosecondsClamped / 1_000_000)
+        let letter = letter(
+            batch, lane, state: .parked, reason: batch.lastReason, status: batch.lastStatus, detail: batch.lastDetail, nextAt: nextAt)
+        switch batch.spans {
+        case .log:
+            lane.settle(
+                id...id, LedgerKey(.dead, reason: batch.lastReason, route: lane.route), bytes: Int64(letter.stored?.bytes.count ?? 0),
+                dead: [letter], in: log)
+        case .letters:
+            lane.settleLetters([DeadLetterRetry(span: id, failed: letter)], delivered: Tally(), in: log)
+        }
+        lane.letterAt = min(lane.letterAt ?? .max, nextAt)
+        tell(.parked(destination: lane.name, spans: 1, reason: batch.lastReason, next: wait))
+    }
+
+    private func letter(
+        _ batch: Batch, _ lane: Lane, state: DeadLetter.State, reason: String, status: Int, detail: String, nextAt: Int64?
+    ) -> DeadLetter {
+        let now = Int64(clock.wall() / 1_000_000)
+        let view = (try? load(batch, lane))?.first
+        let stored = view.map { view in StoredSpan(entry: view.entry, bytes: view.withBytes { Array($0) }) }
+        return DeadLetter(
+            consumer: lane.consumer, span: batch.spans.first, state: state, reason: reason, status: status, detail: brief(detail),
+            attempts: batch.attempts + 1, firstAt: batch.firstFailedAt == 0 ? now : Int64(batch.firstFailedAt / 1_000_000), lastAt: now,
+            nextAt: nextAt, stored: stored)
+    }
+
+    /// At most 500 bytes and one line: what a platform says must not flood the spool or the journal.
+    private func brief(_ text: String) -> String {
+        String(decoding: text.utf8.prefix(500).map { $0 < 0x20 ? 0x20 : $0 }, as: UTF8.self)
+    }
+
+    // MARK: Space and age
+
+    /// The ids up to `last` that are neither settled nor under way. Batches that wait are dissolved where they lie in it.
+    private func unsettled(_ lane: Lane, through last: Int64) -> [ClosedRange<Int64>] {
+        guard last > lane.cursor.position else { return [] }
+        lane.waiting = lane.waiting.compactMap { batch in
+            guard case .log(let ids) = batch.spans, ids.lowerBound <= last else { return batch }
+            guard ids.upperBound > last else { return nil }
+            var rest = batch
+            rest.spans = .log(last + 1...ids.upperBound)
+            return rest
+        }
+        if let open = lane.open, open.first <= last {
+            lane.nextID = max(open.first, min(lane.nextID, last + 1))
+            lane.open = nil
+        }
+        var blocked = Cursor(position: lane.cursor.position)
+        for done in lane.cursor.settled { blocked.settle(done) }
+        for flight in lane.inFlight.values {
+            if case .log(let ids) = flight.batch.spans { blocked.settle(ids) }
+        }
+        let ids = blocked.unsettled(in: lane.cursor.position + 1...last)
+        lane.nextID = max(lane.nextID, last + 1)
+        return ids
+    }
+
+    /// Gives up the oldest spans of a destination, counted and told.
+    func expire(_ lane: Lane, through last: Int64, reason: String) {
+        var spans: Int64 = 0
+        for ids in unsettled(lane, through: last) {
+            spans += Int64(ids.count)
+            lane.settle(ids, LedgerKey(.expired, reason: reason, route: lane.route), bytes: bytes(of: ids), in: log)
+        }
+        if spans > 0 { tell(.expired(destination: lane.name, spans: spans, reason: reason)) }
+    }
+
+    private func expireAged(lastID: Int64) {
+        guard guardian.isTrusted else { return }
+        let wall = clock.wall()
+        for lane in lanes where !lane.removed && lane.cursor.position < lastID {
+            let age = lane.spec.settings.maxAge.nanosecondsClamped
+            guard wall > age, let last = try? reader.lastID(olderThan: wall - age, from: lane.cursor.position + 1), last > lane.cursor.position
+            else { continue }
+            expire(lane, through: min(last, lastID), reason: "max_age")
+        }
+    }
+
+    /// Stored bytes of a range of the log: a difference of offsets, so even a backlog of gigabytes costs two looks.
+    private func bytes(of ids: ClosedRange<Int64>) -> Int64 {
+        guard let begin = offset(of: ids.lowerBound), let end = offset(of: ids.upperBound + 1) else { return 0 }
+        return max(0, end - begin)
+    }
+
+    private func offset(of id: Int64) -> Int64? {
+        guard let segment = try? reader.segment(holding: id) else { return log.status.acceptedBytes }
+        guard segment.firstID <= id else { return segment.logOffset }
+        return segment.logOffset + Int64(segment.entries[Int(id - segment.firstID)].offset)
+    }
+
+    // MARK: Commands
+
+    /// The destinations of the configuration. New ones are registered, those that are gone retire, the others go on where they are.
+    func apply(_ specs: [DestinationSpec]) throws(SpoolError) {
+        for lane in lanes where !lane.removed && !specs.contains(where: { $0.name == lane.name || $0.settings.renamed == lane.name }) {
+            lane.removed = true
+            try log.set(.retired, of: lane.consumer)
+            sinks.removeValue(forKey: lane.name)?.stop()
+        }
+        for spec in specs {
+            if let lane = lanes.first(where: { !$0.removed && ($0.name == spec.name || $0.name == spec.settings.renamed) }) {
+                if case .sink = spec.destination.outlet { sinks.removeValue(forKey: lane.name)?.stop() }
+                if lane.name != spec.name {
+                    _ = try log.register(spec.name, renamed: lane.name, backlog: spec.settings.backlog)
+                }
+                lane.apply(spec)
+            } else {
+                lanes.append(try register(spec))
+            }
+        }
+        let letters = try reader.nextLetterAt()
+        for lane in lanes { lane.letterAt = letters[lane.consumer] }
+    }
+
+    private func register(_ spec: DestinationSpec) throws(SpoolError) -> Lane {
+        let start: Int64? =
+            switch spec.settings.start {
+            case .end: log.lastID == 0 ? 0 : nil
+            case .beginning: log.status.oldestID - 1
+            case .ago(let duration): try reader.firstID(since: clock.wall() - min(clock.wall(), duration.nanosecondsClamped)) - 1
+            }
+        let consumer = try log.register(spec.name, renamed: spec.settings.renamed, from: start, backlog: spec.settings.backlog)
+        let lane = Lane(consumer, spec: spec)
+        let oldest = log.status.oldestID
+        if consumer.cursor.position + 1 < oldest, log.lastID >= oldest {
+            // It was away for longer than history holds.
+            expire(lane, through: oldest - 1, reason: "removed")
+        }
+        return lane
+    }
+
+    func lane(_ name: String) -> Lane? { lanes.first { $0.name == name && !$0.removed } }
+
+    func lane(consumer: Int64) -> Lane? { lanes.first { $0.consumer == consumer && !$0.removed } }
+
+    func pause(_ lane: Lane) throws(SpoolError) {
+        try log.set(.paused, of: lane.consumer)
+        lane.hold = .user
+    }
+
+    /// Lets a destination go on, whatever held it: a person's word, a refused key, a breaker, a Retry-After.
+    func resume(_ lane: Lane) throws(SpoolError) {
+        try log.set(.active, of: lane.consumer)
+        lane.hold = nil
+        lane.apply(lane.spec)
+    }
+
+    /// Moves the cursor forward (what is passed over counts as expired, reason `skipped`) or back (it is delivered again).
+    func seek(_ lane: Lane, to position: Int64) {
+        if position >= lane.cursor.position {
+            expire(lane, through: min(position, log.lastID), reason: "skipped")
+        } else {
+            lane.seekTarget = max(position, log.status.oldestID - 1)
+        }
+    }
+
+    private func finishSeek(_ lane: Lane, to position: Int64) {
+        lane.seekTarget = nil
+        guard position < lane.cursor.position, let consumer = try? log.seekBack(lane.consumer, to: position) else { return }
+        lane.cursor = consumer.cursor
+        lane.waiting.removeAll { if case .log = $0.spans { true } else { false } }
+        lane.open = nil
+        lane.nextID = consumer.cursor.position + 1
+    }
+
+    /// Dead letters of this consumer were changed from outside.
+    func lettersChanged(_ consumer: Int64) {
+        guard let lane = lane(consumer: consumer) else { return }
+        lane.letterAt = (try? reader.nextLetterAt())?[consumer]
+    }
+
+    /// A person says that the wall clock is right.
+    func trustClock() { guardian.trust() }
+
+    // MARK: What is shown
+
+    func status() -> [DestinationStatus] { lanes.filter { !$0.removed }.map(status) }
+
+    private func status(_ lane: Lane) -> DestinationStatus {
+        var status = lane.status
+        let lastID = log.lastID
+        (status.name, status.type, status.target) = (lane.name, lane.spec.type, lane.spec.destination.target)
+        status.consumer = lane.consumer
+        status.backlogSpans = lastID - lane.cursor.position - lane.cursor.settledBeyond
+        status.inFlightSpans = lane.inFlight.values.reduce(0) { $0 + Int64($1.batch.spans.count) }
+        if status.backlogSpans > 0, let segment = try? reader.segment(holding: lane.cursor.position + 1) {
+            let first = max(lane.cursor.position + 1, segment.firstID)
+            let entry = segment.entries[Int(first - segment.firstID)]
+            status.oldestAgeSeconds = Double(clock.wall() - min(clock.wall(), entry.receivedAt)) / 1e9
+            status.backlogBytes = max(0, log.status.acceptedBytes - segment.logOffset - Int64(entry.offset))
+        }
+        status.concurrency = lane.concurrency.limit
+        if case .open = lane.breaker.state { status.breakerOpen = true }
+        (status.state, status.detail) = state(lane, status)
+        return status
+    }
+
+    private func state(_ lane: Lane, _ status: DestinationStatus) -> (DestinationStatus.State, String) {
+        let now = clock.monotonic()
+        func seconds(until time: UInt64) -> UInt64 { time > now ? (time - now) / Self.second + 1 : 0 }
+        switch lane.hold {
+        case .user: return (.pausedByUser, "tracefwd resume \(lane.name) lets it go on")
+        case .disabled(let reason, let detail): return (.disabled, "\(reason): \(detail); correct the configuration and reload")
+        case .platform(let reason, let detail, let status, let probeAt, _):
+            return (.paused, "\(reason) (\(status)) \(detail); asked again in \(seconds(until: probeAt)) s, and at a reload")
+        case nil: break
+        }
+        if let until = lane.breaker.opensAt { return (.breakerOpen, "\(lane.status.lastError); tried again in \(seconds(until: until)) s") }
+        if lane.notBefore > now { return (.retrying, "\(lane.status.lastError); the platform asks to wait \(seconds(until: lane.notBefore)) s") }
+        if lane.waiting.contains(where: { $0.attempts > 0 }) { return (.retrying, lane.status.lastError) }
+        return (status.backlogSpans > 0 ? .delivering : .idle, "")
+    }
+
+    private func summarize(_ lane: Lane, now: UInt64) {
+        guard let at = lane.summaryAt, now >= at else { return }
+        lane.summaryAt = nil
+        let latency = lane.status.latency.since(lane.told.latency)
+        let spans = lane.deliveredSpans - lane.told.spans
+        let retries = lane.status.retries - lane.told.retries
+        tell(.summary(status(lane), spans: spans, batches: lane.deliveries - lane.told.deliveries, p95: latency.quantile(0.95), retries: retries))
+        lane.told = (lane.deliveredSpans, lane.deliveries, lane.status.retries, lane.status.latency)
+    }
+}
