@@ -4,7 +4,6 @@
 // Start here, then Monitor.swift.
 import CShim
 import Glibc
-import Synchronization
 
 /// Starts a thread of its own for `body`. `name` stands in ps and gdb, cut to the kernel's 15 bytes.
 ///
@@ -34,9 +33,9 @@ public func startThread(name: String, stackBytes: Int = 512 << 10, _ body: @esca
 /// A thread that was started. To let go of the handle lets the thread go on alone.
 public final class ThreadHandle: Sendable {
     /// Nil once it has been joined.
-    private let thread: Mutex<pthread_t?>
+    private let thread: Monitor<pthread_t?>
 
-    init(_ thread: pthread_t) { self.thread = Mutex(thread) }
+    init(_ thread: pthread_t) { self.thread = Monitor(thread) }
 
     deinit {
         thread.withLock { if let thread = $0 { pthread_detach(thread) } }
