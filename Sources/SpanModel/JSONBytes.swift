@@ -240,12 +240,12 @@ public struct JSONBytes: Sendable {
                 at += length
                 continue
             }
-            bytes.append(contentsOf: text[run..<at])
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run..<at]))
             if byte < 0x80 { escape(byte) } else { bytes.append(contentsOf: [0xef, 0xbf, 0xbd]) }
             at += 1
             run = at
         }
-        bytes.append(contentsOf: text[run...])
+        bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run...]))
         bytes.append(UInt8(ascii: "\""))
     }
 
