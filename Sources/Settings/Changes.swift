@@ -4,7 +4,9 @@
 public struct Change: Sendable, Equatable, CustomStringConvertible {
     /// What differs.
     public enum Kind: Sendable, Equatable {
+        /// A section that was not there.
         case added
+        /// A section that is there no more.
         case removed
         /// As YAML, with dots for secrets.
         case changed(from: String, to: String)
@@ -35,32 +37,25 @@ extension LoadedSettings {
 }
 
 private func differences(_ old: Section, _ new: Section, path: String) -> [Change] {
-    let keys = new.keys + old.keys.filter { key in !new.keys.contains { $0.name == key.name } }
+    // A destination of another type has other keys: then the type is all that can be compared.
+    let keys = new.keys.map(\.name) == old.keys.map(\.name) ? new.keys : Array(new.keys.prefix { $0.name == "type" })
     return keys.flatMap { key in
         difference(old.entries[key.name]?.value, new.entries[key.name]?.value, key, path: path.isEmpty ? key.name : "\(path).\(key.name)")
     }
 }
 
 private func difference(_ old: Value?, _ new: Value?, _ key: Key, path: String) -> [Change] {
-    switch (old, new) {
-    case _ where old == new: return []
-    case (.section(let old), .section(let new)): return differences(old, new, path: path)
-    case (.map(let old), .map(let new)):
-        guard case .destinations = key.type else { break }
-        return named(old, new, key, path: path)
-    case (nil, .map(let new)):
-        guard case .destinations = key.type else { break }
-        return named([], new, key, path: path)
-    case (.map(let old), nil):
-        guard case .destinations = key.type else { break }
-        return named(old, [], key, path: path)
-    default: break
+    guard old != new else { return [] }
+    if case (.section(let old), .section(let new)) = (old, new) { return differences(old, new, path: path) }
+    if case .destinations = key.type, case .map(let first) = old ?? .map([]), case .map(let second) = new ?? .map([]) {
+        return named(first, second, key, path: path)
     }
+    let text: (Value?) -> String = { $0.map { inline($0, key.type) } ?? "left out" }
     let kind: Change.Kind =
-        switch (old, new) {
-        case (let old?, let new?): .changed(from: inline(old, key.type), to: inline(new, key.type))
-        case (nil, _): .added
-        case (_, nil): .removed
+        switch (old ?? new, old, new) {
+        case (.section, nil, _): .added
+        case (.section, _, nil): .removed
+        default: .changed(from: text(old), to: text(new))
         }
     return [Change(path: path, kind: kind, reload: key.reload)]
 }

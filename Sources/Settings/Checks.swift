@@ -8,7 +8,7 @@ private func udpChecks(_ root: Section) -> [Mistake] {
     guard case .section(let sources) = root["sources"], case .section(let udp) = sources["udp"], case .listen(let address) = udp["listen"],
         !address.isLoopback, udp.isLeftOut("allow")
     else { return [] }
-    return [udp.mistake(at: "listen", "listen is \(address), which other machines reach; say in \"allow\" which networks may send")]
+    return [udp.mistake(at: "listen", "is \(address), which other machines reach; say in \"allow\" which networks may send")]
 }
 
 private func socketChecks(_ root: Section) -> [Mistake] {
@@ -19,7 +19,7 @@ private func socketChecks(_ root: Section) -> [Mistake] {
     for case .section(let section) in sections {
         guard case .text(let path) = section["path"] else { continue }
         if let other = seen[path.text] {
-            mistakes.append(section.mistake(at: "path", "path is \"\(path.text)\", which is the socket of \(other) too; give each its own"))
+            mistakes.append(section.mistake(at: "path", "is \"\(path.text)\", which is the socket of \(other) too; give each its own"))
         }
         seen[path.text] = section.path
     }
@@ -34,17 +34,17 @@ private func destinationChecks(_ root: Section) -> [Mistake] {
             case .duration(let max) = backoff["max"],
             max < base
         {
-            mistakes.append(backoff.mistake(at: "max", "max is \(render(max)), less than base, which is \(render(base))"))
+            mistakes.append(backoff.mistake(at: "max", "is \(render(max)), less than base, which is \(render(base))"))
         }
         if section.keys.contains(where: { $0.name == "tls" }), case .section(let tls) = section["tls"] {
             let given = ["certificate_file", "key_file"].filter(tls.has)
             if given.count == 1 {
                 mistakes.append(
-                    tls.mistake(at: given[0], "\(given[0]) stands alone; a client is known by certificate_file and key_file together"))
+                    tls.mistake(at: given[0], "stands alone; a client is known by certificate_file and key_file together"))
             }
         }
         if case .text(let was) = section["was"], destinations.contains(where: { $0.name == was.text }) {
-            mistakes.append(section.mistake(at: "was", "was is \"\(was.text)\", which is still a destination of its own"))
+            mistakes.append(section.mistake(at: "was", "is \"\(was.text)\", which is still a destination of its own"))
         }
     }
     return mistakes
@@ -54,16 +54,9 @@ private func routeChecks(_ root: Section) -> [Mistake] {
     guard case .list(let routes) = root["routes"] else { return [] }
     var names: Set<String> = []
     var mistakes: [Mistake] = []
-    if routes.isEmpty {
-        mistakes.append(
-            root.mistake(at: "routes", "routes is an empty list, so nothing would go anywhere; leave it out to send everything everywhere"))
-    }
     for case .section(let route) in routes {
         if case .text(let name) = route["name"], !names.insert(name.text).inserted {
-            mistakes.append(route.mistake(at: "name", "name is \"\(name.text)\", as another route's; each has its own"))
-        }
-        if case .list(let to) = route["to"], to.isEmpty {
-            mistakes.append(route.mistake(at: "to", "to is empty; name the destinations that the route feeds"))
+            mistakes.append(route.mistake(at: "name", "is \"\(name.text)\", which another route has too; give each its own"))
         }
     }
     return mistakes

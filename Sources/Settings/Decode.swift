@@ -3,13 +3,17 @@
 
 /// Walks `Written` along the table.
 struct Decode {
+    let table: [Key]
     let surroundings: Surroundings
     var mistakes: [Mistake] = []
     /// Names of destinations that something refers to, checked once all destinations are known.
     private var references: [(name: String, site: Site)] = []
     private var destinations: [String] = []
 
-    init(surroundings: Surroundings) { self.surroundings = surroundings }
+    init(table: [Key], surroundings: Surroundings) {
+        self.table = table
+        self.surroundings = surroundings
+    }
 
     /// Where a value stands and what it is called: `destinations.collector: linger`.
     struct Site {
@@ -23,7 +27,7 @@ struct Decode {
     /// The whole configuration.
     ///
     /// `isWhole` is false where a file could not be read: what it would have defined is not missed then.
-    mutating func root(_ written: Written, _ table: [Key], isWhole: Bool) -> Section {
+    mutating func root(_ written: Written, isWhole: Bool) -> Section {
         let root = section(written, table, path: "")
         for (name, site) in references where isWhole && !destinations.contains(name) {
             let guess = nearest(to: name, in: destinations).map { "did you mean \"\($0)\"?" }
@@ -50,7 +54,12 @@ struct Decode {
                 continue
             }
             if key.mayBeEmpty, case .empty = entry.value.content { continue }
-            let value = value(entry.value, key.type, Site(place: place(of: entry), path: path, name: entry.name), key: site)
+            let valueSite = Site(place: place(of: entry), path: path, name: entry.name)
+            let value = value(entry.value, key.type, valueSite, key: site)
+            if case .list = key.type, case .list(let items) = entry.value.content, items.isEmpty {
+                let otherwise = if case .nothing(let meaning) = key.absent { ", or leave the key out (\(meaning))" } else { "" }
+                report(valueSite, "is an empty list; name at least one\(otherwise)")
+            }
             section.entries[key.name] = Section.Entry(value: value, place: entry.place)
         }
         for key in keys where section.isLeftOut(key.name) {
@@ -71,10 +80,21 @@ struct Decode {
     }
 
     private mutating func reportUnknown(_ site: Site, _ keys: [Key]) {
-        let names = keys.filter { if case .later = $0.type { false } else { true } }.map(\.name)
+        let names = keys.filter { !$0.isLater }.map(\.name)
         let guess = nearest(to: site.name, in: names).map { "did you mean \"\($0)\"?" }
-        let text = "unknown key \"\(site.name)\"; \(guess ?? "known here are \(phrase(names, "and"))")"
+        let homes = homes(of: site.name, in: keys, path: site.path) + homes(of: site.name, in: table, path: "")
+        // A key at the wrong depth is the commonest slip of YAML; where it has one home in the table, that is named.
+        let home = Set(homes).count == 1 ? homes.first.map { "it belongs under \"\($0)\"" } : nil
+        let text = "unknown key \"\(site.name)\"; \(guess ?? home ?? "known here are \(phrase(names, "and"))")"
         mistakes.append(Mistake(site.place, path: site.path, text))
+    }
+
+    private func homes(of name: String, in keys: [Key], path: String) -> [String] {
+        keys.flatMap { key -> [String] in
+            guard case .section(let below) = key.type else { return [] }
+            let path = path.isEmpty ? key.name : "\(path).\(key.name)"
+            return (below.contains { $0.name == name } ? [path] : []) + homes(of: name, in: below, path: path)
+        }
     }
 
     private mutating func defaultValue(_ key: Key, path: String, place: Place) -> Value {
@@ -97,7 +117,7 @@ struct Decode {
             return nil
         case (.section(let keys), .map), (.section(let keys), .empty):
             return .section(section(Written(content: written.content, place: key.place), keys, path: site.full))
-        case (.list(let item), .list(let items)): return self.items(of: item, in: items, site).map { .list($0) }
+        case (.list(let item), .list(let items)): return .list(self.items(of: item, in: items, site))
         case (.destinations(let types), .map(let entries)):
             destinations = entries.map(\.name)
             return .map(entries.compactMap { destination($0, types, path: site.full) })
@@ -132,9 +152,8 @@ struct Decode {
         }
     }
 
-    private mutating func items(of type: KeyType, in items: [Written], _ site: Site) -> [Value]? {
-        var values: [Value?] = []
-        for (index, item) in items.enumerated() {
+    private mutating func items(of type: KeyType, in items: [Written], _ site: Site) -> [Value] {
+        items.enumerated().compactMap { index, item in
             var name = "\(site.name)[\(index)]"
             if case .map(let entries) = item.content, let given = entries.first(where: { $0.name == "name" }),
                 case .text(let text) = given.value.content
@@ -142,21 +161,19 @@ struct Decode {
                 name += " \"\(text)\""
             }
             let site = Site(place: item.place, path: site.path, name: name)
-            values.append(value(item, type, site, key: site))
+            return value(item, type, site, key: site)
         }
-        return values.contains { $0 == nil } ? nil : values.compactMap(\.self)
     }
 
     // MARK: - Destinations
 
     private mutating func destination(_ entry: Written.Entry, _ types: [DestinationType], path: String) -> Value.Named? {
-        let path = "\(path).\(entry.name)"
+        let site = Site(place: entry.place, path: path, name: entry.name)
         if entry.name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9_\-]{0,63}/) == nil {
-            let text = "a destination's name has letters, digits, _ and -, at most 64, and begins with a letter or digit"
-            mistakes.append(Mistake(entry.place, path: path, text))
+            report(site, "is no name for a destination; it has letters, digits, _ and -, at most 64, and begins with a letter or digit")
         }
         guard case .map(let entries) = entry.value.content else {
-            mistakes.append(Mistake(entry.place, path: path, "is \(entry.value.kind); it is a section with a \"type:\""))
+            report(site, "is \(entry.value.kind); it is a section with a \"type:\"")
             return nil
         }
         var type: DestinationType?
@@ -166,7 +183,7 @@ struct Decode {
         let before = mistakes.count
         let keys = [typeKey(types)] + (type?.allKeys ?? commonDestinationKeys(http: true))
         let written = Written(content: entry.value.content, place: entry.place)
-        let section = section(written, keys, path: path, ignoresUnknown: type == nil)
+        let section = section(written, keys, path: site.full, ignoresUnknown: type == nil)
         if let type, mistakes.count == before { mistakes += type.check(section) }
         return Value.Named(name: entry.name, value: .section(section))
     }
@@ -199,24 +216,24 @@ struct Decode {
         switch written.content {
         case .text(let text): read = secretText(text, site)
         case .map(let entries) where entries.count == 1 && entries[0].name == "file":
-            guard let path = sourceText(entries[0], site) else { return nil }
-            read = contents(of: path, "the file", site)
+            guard let (path, written) = sourceText(entries[0], site) else { return nil }
+            read = contents(of: path, "the file \(written)", site)
         case .map(let entries) where entries.count == 1 && entries[0].name == "credential":
-            guard let name = sourceText(entries[0], site) else { return nil }
+            guard let (name, written) = sourceText(entries[0], site) else { return nil }
             guard !name.contains("/"), let folder = surroundings.environment["CREDENTIALS_DIRECTORY"] else {
                 report(
                     site,
                     "is a credential, which systemd hands over: LoadCredential=NAME:PATH in the unit; $CREDENTIALS_DIRECTORY is not set")
                 return nil
             }
-            read = contents(of: "\(folder)/\(name)", "the credential", site)
+            read = contents(of: "\(folder)/\(name)", "the credential \(written)", site)
         default:
-            report(site, "is \(written.kind), which is not shown; it is \(KeyType.secret.form)")
+            report(site, "is \(written.kind), which is not shown; it is \(KeyType.secretForms)")
             return nil
         }
         guard let read else { return nil }
         guard !read.isEmpty else {
-            report(site, "is an empty secret; it is \(KeyType.secret.form)")
+            report(site, "is empty; it is \(KeyType.secretForms)")
             return nil
         }
         return Secret(read)
@@ -228,25 +245,25 @@ struct Decode {
         return substituted.problems.isEmpty ? substituted.text : nil
     }
 
-    /// The path or name in `{file: …}` or `{credential: …}`.
-    private mutating func sourceText(_ entry: Written.Entry, _ site: Site) -> String? {
-        guard case .text(let text) = entry.value.content, !text.isEmpty else {
+    /// The path or name in `{file: …}` or `{credential: …}`, and as it is written: a variable in it is not shown.
+    private mutating func sourceText(_ entry: Written.Entry, _ site: Site) -> (text: String, written: String)? {
+        guard case .text(let written) = entry.value.content, !written.isEmpty else {
             report(site, "has an empty {\(entry.name): …}")
             return nil
         }
-        return secretText(text, site)
+        return secretText(written, site).map { ($0, written) }
     }
 
     private mutating func contents(of path: String, _ what: String, _ site: Site) -> String? {
         do throws(ReadError) {
             guard var text = String(validating: try surroundings.read(path), as: UTF8.self) else {
-                report(site, "cannot be had: \(what) \(path) is not UTF-8")
+                report(site, "cannot be had: \(what) is not UTF-8")
                 return nil
             }
             if text.last == "\n" || text.last == "\r\n" { text.removeLast() }
             return text
         } catch {
-            report(site, "cannot be had: \(what) \(path): \(error.reason)")
+            report(site, "cannot be had: \(what): \(error.reason)")
             return nil
         }
     }

@@ -52,8 +52,7 @@ extension KeyType {
         case .choice(let words, let other):
             if words.contains(text) { return .text(Text(text: text, shown: text)) }
             if let other, other.isScalar, let value = try? other.parse(text, shown: shown) { return value }
-            let guess = nearest(to: text, in: words).map { "did you mean \"\($0)\"? " } ?? ""
-            throw Remedy("\(guess)it is \(form)")
+            throw Remedy(nearest(to: text, in: words).map { "did you mean \"\($0)\"? It is \(form)" } ?? "it is \(form)")
         case .secret, .headers, .list, .section, .destinations, .later: preconditionFailure("not a text: \(self)")
         }
     }
@@ -70,11 +69,11 @@ extension KeyType {
         case .mode: "a mode such as \"0660\""
         case .boolean: "true or false"
         case .integer(let range): "a whole number \(words(range) { "\($0)" })"
-        case .bytes: "a size such as 64MiB"
+        case .bytes(let range): "a size such as 64MiB" + (range.lowerBound > 1 ? ", \(words(range, render(bytes:)))" : "")
         case .share: "a part such as 50%, or a size"
-        case .duration: "a time such as 5s"
+        case .duration(let range): range.contains(.zero) ? "a time such as 5s or 0" : "a time such as 5s"
         case .choice(let words, let other): phrase(words + (other.map { [$0.form] } ?? []), "or")
-        case .secret: "a secret: a text, \"${NAME}\", {file: path} or {credential: name}"
+        case .secret: "a secret"
         case .headers: "headers: names with values"
         case .destination: "the name of a destination"
         case .list(let item): "a list: \(item.form)"
@@ -84,6 +83,9 @@ extension KeyType {
         case .later: "not in this version"
         }
     }
+
+    /// How a secret may be written, where `form` does not help.
+    static let secretForms = "a text, \"${NAME}\", {file: path} or {credential: name}"
 
     /// Whether a value of it is written as one text.
     var isScalar: Bool {
@@ -132,7 +134,8 @@ private func parseBytes(_ text: String, within range: ClosedRange<Int>) throws(R
     guard let unit = unitName.isEmpty ? sizeUnits.first : sizeUnits.first(where: { $0.name == unitName }) else {
         throw unknown(unitName, among: sizeUnits)
     }
-    guard let size = scaled(number, by: unit), range.contains(size) else { throw Remedy("it is \(words(range, render(bytes:)))") }
+    guard let size = scaled(number, by: unit) else { throw Remedy("that is beyond any disk") }
+    guard range.contains(size) else { throw Remedy("it is \(words(range, render(bytes:)))") }
     return size
 }
 
@@ -210,8 +213,8 @@ private func unknown(_ unit: Substring, among units: [Unit]) -> Remedy {
     let guess =
         known.first { $0.lowercased() == folded } ?? known.first { $0.lowercased().hasPrefix(folded) }
         ?? known.first { folded.hasPrefix($0.lowercased()) }
-    let hint = guess.map { "did you mean \"\($0)\"? " } ?? ""
-    return Remedy("\"\(unit)\" is no unit here; \(hint)units are \(phrase(known, "and"))")
+    let units = "nits are \(phrase(known, "and"))"
+    return Remedy("\"\(unit)\" is no unit here; " + (guess.map { "did you mean \"\($0)\"? U\(units)" } ?? "u\(units)"))
 }
 
 // MARK: - Value to text

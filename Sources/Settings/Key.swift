@@ -45,8 +45,12 @@ public struct Key: Sendable {
 
     /// The same key, and all below it, as one that takes a restart.
     func needingRestart() -> Key {
-        var type = type
-        if case .section(let keys) = type { type = .section(keys.map { $0.needingRestart() }) }
+        let type: KeyType =
+            switch type {
+            case .section(let keys): .section(keys.map { $0.needingRestart() })
+            case .choice(let words, .some(.section(let keys))): .choice(words, or: .section(keys.map { $0.needingRestart() }))
+            default: type
+            }
         return Key(name, type, absent, reload: false, doc)
     }
 }

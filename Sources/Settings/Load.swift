@@ -84,8 +84,8 @@ public func load(
             isWhole = false
         }
     }
-    var decode = Decode(surroundings: surroundings)
-    let root = decode.root(merged, table(destinationTypes), isWhole: isWhole)
+    var decode = Decode(table: table(destinationTypes), surroundings: surroundings)
+    let root = decode.root(merged, isWhole: isWhole)
     mistakes += decode.mistakes + checks(root)
     guard mistakes.isEmpty else { throw SettingsError(inOrder(mistakes, files)) }
     return LoadedSettings(files: files, root: root)
@@ -100,7 +100,7 @@ private func read(_ file: String, _ surroundings: Surroundings) throws(SettingsE
     let (written, mistakes) = try parseYAML(bytes, file: file)
     switch written.content {
     case .map, .empty: return (written, mistakes)
-    case .text, .list: throw SettingsError([Mistake(written.place, "is \(written.kind); a configuration is keys with values")])
+    case .text, .list: throw SettingsError([Mistake(written.place, "this is \(written.kind); a configuration is keys with values")])
     }
 }
 

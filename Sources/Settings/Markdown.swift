@@ -1,4 +1,4 @@
-// The table as a page for people: Docs/configuration.md is what `renderMarkdown` returns, kept so by a test.
+// The table as a page for people: Docs/configuration.md is what `renderMarkdown` returns.
 
 /// Docs/configuration.md: how a configuration is written, then every key.
 public func renderMarkdown(_ types: [DestinationType]) -> String {
@@ -7,18 +7,18 @@ public func renderMarkdown(_ types: [DestinationType]) -> String {
     var page = introduction + "\n## At the top\n\n" + rows(leaves)
     for key in table {
         if let keys = key.sectionKeys { page += "\n## `\(key.name)`\n\n\(key.doc)\n\n" + rows(keys) }
-        if key.isDestinations { page += destinations(types) }
+        if key.isDestinations { page += destinations(key, types) }
     }
     return page
 }
 
-private func destinations(_ types: [DestinationType]) -> String {
+private func destinations(_ key: Key, _ types: [DestinationType]) -> String {
     var page = """
 
         ## `destinations`
 
-        Where spans go: a name of your own, and below it `type:` and the keys of that type. The name stands in the books, the metrics and the
-        journal. These keys are every destination's:
+        \(key.doc) Below its name stand `type:` and the keys of that type. The name appears in the books, the metrics and the journal. These
+        keys are every destination's:
 
 
         """
@@ -48,13 +48,14 @@ private func row(_ key: Key, within path: String) -> String {
     let name = "\(path)\(key.name)"
     let form = key.sectionKeys == nil ? key.type.form.replacing("|", with: "\\|") : "a section"
     let own = "| `\(name)` | \(form) | \(absent) | \(key.reload ? "yes" : "restart") | \(key.doc.replacing("|", with: "\\|")) |\n"
-    return own + (key.sectionKeys ?? []).map { row($0, within: "\(name).") }.joined()
+    let below = if case .choice(_, .some(.section(let keys))) = key.type { keys } else { key.sectionKeys ?? [] }
+    return own + below.map { row($0, within: "\(name).") }.joined()
 }
 
 extension Key {
     var isLater: Bool { if case .later = type { true } else { false } }
     fileprivate var isDestinations: Bool { if case .destinations = type { true } else { false } }
-    /// The keys below it, also as a choice's alternative or as a list's items.
+    /// The keys below it, or in each item of its list.
     fileprivate var sectionKeys: [Key]? {
         switch type {
         case .section(let keys), .list(.section(let keys)): keys

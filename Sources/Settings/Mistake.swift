@@ -59,12 +59,13 @@ public struct SettingsError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// The known word that was probably meant, if one is near: equal but for case, `_` and `-`, or few edits away.
+/// The known word that was probably meant, if one is near: equal but for case, `_` and `-`, few edits away, or longer.
 func nearest(to word: String, in known: [String]) -> String? {
     let plain = foldedWord(word)
     let most = max(1, plain.count / 3)
     let scored = known.map { (word: $0, distance: editDistance(plain, foldedWord($0))) }
-    return scored.filter { $0.distance <= most && $0.distance < plain.count }.min { $0.distance < $1.distance }?.word
+    let near = scored.filter { $0.distance <= most && $0.distance < plain.count }.min { $0.distance < $1.distance }
+    return near?.word ?? known.first { plain.count >= 3 && foldedWord($0).starts(with: plain) }
 }
 
 private func foldedWord(_ word: String) -> [Character] { word.lowercased().filter { $0 != "_" && $0 != "-" && $0 != " " }.map(\.self) }

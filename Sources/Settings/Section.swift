@@ -70,7 +70,7 @@ enum Value: Sendable, Equatable {
 /// A decoded section. Each key of its table has a value of the table's type, written or by default, so the accessors cannot fail; asking for
 /// a key that the table does not have, or as another type, is a programmer's error and stops the program. Where a choice has an alternative
 /// (`reject` or `{block: 5s}`) the optional accessor of either type says which one it is.
-public struct Section: Sendable, Equatable {
+public struct Section: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     struct Entry: Sendable {
         /// Nil where what is written is wrong; then the configuration does not load.
         let value: Value?
@@ -89,9 +89,17 @@ public struct Section: Sendable, Equatable {
     /// Equal when the values are, wherever they were written.
     public static func == (a: Section, b: Section) -> Bool { a.entries.mapValues(\.value) == b.entries.mapValues(\.value) }
 
-    /// A mistake at one of the section's keys, or at the section: for what is only seen over several keys.
+    /// As YAML on one line, with dots for secrets.
+    public var description: String { inline(.section(self), .section(keys)) }
+    /// As `description`.
+    public var debugDescription: String { description }
+    /// Hides the values from `dump` and the debugger's summary too: a text may hold what a variable or a URL keeps secret.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+
+    /// A mistake at one of the section's keys, of which `text` says what is wrong ("is 5s, less than base"), or at the section as a whole.
     public func mistake(at name: String? = nil, _ text: String) -> Mistake {
-        Mistake(name.flatMap { entries[$0]?.place } ?? place, path: path, text)
+        guard let name else { return Mistake(place, path: path, text) }
+        return Mistake(entries[name]?.place ?? place, path: path, "\(name) \(text)")
     }
 
     /// Whether a key has a value, by itself or by its default.

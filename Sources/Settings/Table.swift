@@ -72,7 +72,7 @@ private let allowKeys = [
 private let udpKeys = [
     Key("listen", .listen, .value("127.0.0.1:8127"), "Where to listen."),
     Key(
-        "receive_buffer", .bytes(4096...Int(Int32.max)), .value("8MiB"), "The kernel's buffer; more of it loses fewer datagrams in a burst."
+        "receive_buffer", .bytes(4096...1 << 30), .value("8MiB"), "The kernel's buffer; more of it loses fewer datagrams in a burst."
     ),
     Key("allow", .list(.network), .nothing("this machine"), "The networks that may send; needed where other machines reach `listen`."),
 ]
@@ -81,7 +81,7 @@ private let unixDatagramKeys = [
     Key("path", .socket, .value("/run/tracefwd-datagram.sock"), "Where the socket is."),
     Key("mode", .mode, .value("0660"), "The socket's rights."),
     Key("group", .string, .nothing("the daemon's group"), "The socket's group."),
-    Key("receive_buffer", .bytes(4096...Int(Int32.max)), .value("8MiB"), "The kernel's buffer."),
+    Key("receive_buffer", .bytes(4096...1 << 30), .value("8MiB"), "The kernel's buffer."),
 ]
 
 private let httpKeys = [

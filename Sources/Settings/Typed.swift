@@ -228,8 +228,8 @@ public struct DestinationSettings: Sendable, Equatable {
         public let keyFile: String?
         /// Whether the server's certificate is checked.
         public let verify: Bool
-        /// A proxy; nil leaves it to the environment.
-        public let proxy: String?
+        /// A proxy's URL, which may hold a password; nil leaves it to the environment.
+        public let proxy: Secret?
 
         init(_ section: Section) {
             let tls = section.section("tls")
@@ -239,7 +239,7 @@ public struct DestinationSettings: Sendable, Equatable {
             certificateFile = tls.optionalString("certificate_file")
             keyFile = tls.optionalString("key_file")
             verify = tls.boolean("verify")
-            proxy = section.optionalString("proxy")
+            proxy = section.optionalString("proxy").map { Secret($0) }
         }
     }
 

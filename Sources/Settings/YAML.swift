@@ -10,6 +10,7 @@ func parseYAML(_ bytes: [UInt8], file: String) throws(SettingsError) -> (written
         let place = Place(file: file, line: line + 1, column: 1)
         throw SettingsError([Mistake(place, "this line is not UTF-8; save the file in that encoding")])
     }
+    if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
     var reader = NodeReader(file: file)
     while true {
         do {
@@ -120,13 +121,14 @@ extension Place {
 /// A sentence for what the YAML parser met. Its own words name no content of the file, so they are safe to show.
 private func syntaxMistake(_ error: any Error, in text: String, file: String) -> Mistake {
     switch error {
-    case YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
-        YamlError.composer(_, let problem, let mark, _):
+    case YamlError.scanner(let context, let problem, let mark, _), YamlError.parser(let context, let problem, let mark, _):
         let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
         let hasTab = lines.indices.contains(mark.line - 1) && lines[mark.line - 1].prefix { $0 == " " || $0 == "\t" }.contains("\t")
-        let remedy =
-            hasTab ? "YAML indents with spaces, this line has a tab" : syntaxRemedies.first { problem.contains($0.problem) }?.remedy
-        return Mistake(Place(file: file, mark), "not YAML: " + (remedy ?? problem))
+        let remedy = hasTab ? "YAML indents with spaces, this line has a tab" : remedy(for: problem)
+        let beginning = context.map { $0.mark.line < mark.line ? " (what it is in begins in line \($0.mark.line))" : "" } ?? ""
+        return Mistake(Place(file: file, mark), "not YAML: \(remedy)\(beginning)")
+    case YamlError.composer(_, let problem, let mark, _):
+        return Mistake(Place(file: file, mark), "not YAML: \(remedy(for: problem))")
     case YamlError.reader(let problem, let offset, _, let yaml):
         let before = yaml.prefix(offset ?? 0).split(separator: "\n", omittingEmptySubsequences: false)
         return Mistake(
@@ -134,6 +136,8 @@ private func syntaxMistake(_ error: any Error, in text: String, file: String) ->
     default: return Mistake(Place(file: file), "not YAML")
     }
 }
+
+private func remedy(for problem: String) -> String { syntaxRemedies.first { problem.contains($0.problem) }?.remedy ?? problem }
 
 /// What people most often did when the parser says this.
 private let syntaxRemedies = [
@@ -145,6 +149,7 @@ private let syntaxRemedies = [
     (problem: "did not find expected key", remedy: "the indentation fits no line above, or a quote or bracket before this is not closed"),
     (problem: "did not find expected '-' indicator", remedy: "an item of a list begins with \"- \", as far in as the items before it"),
     (problem: "did not find expected ',' or", remedy: "a bracket is not closed, or a comma is missing"),
+    (problem: "did not find expected node content", remedy: "a bracket is not closed, or nothing stands between two commas"),
     (problem: "cannot start any token", remedy: "a value that begins with @, ` or % stands in quotes"),
     (problem: "unexpected end of stream", remedy: "the file ends within quotes"),
     (problem: "found undefined alias", remedy: "an alias (*…) without its anchor; a text that begins with * stands in quotes"),
