@@ -44,7 +44,7 @@ private func destinationChecks(_ root: Section) -> [Mistake] {
             }
         }
         if case .text(let was) = section["was"], destinations.contains(where: { $0.name == was.text }) {
-            mistakes.append(section.mistake(at: "was", "is \"\(was.text)\", which is still a destination of its own"))
+            mistakes.append(section.mistake(at: "was", "is \"\(was.shown)\", which is still a destination of its own"))
         }
     }
     return mistakes
@@ -56,7 +56,7 @@ private func routeChecks(_ root: Section) -> [Mistake] {
     var mistakes: [Mistake] = []
     for case .section(let route) in routes {
         if case .text(let name) = route["name"], !names.insert(name.text).inserted {
-            mistakes.append(route.mistake(at: "name", "is \"\(name.text)\", which another route has too; give each its own"))
+            mistakes.append(route.mistake(at: "name", "is \"\(name.shown)\", which another route has too; give each its own"))
         }
     }
     return mistakes

@@ -7,7 +7,7 @@ struct Decode {
     let surroundings: Surroundings
     var mistakes: [Mistake] = []
     /// Names of destinations that something refers to, checked once all destinations are known.
-    private var references: [(name: String, site: Site)] = []
+    private var references: [(name: Text, site: Site)] = []
     private var destinations: [String] = []
 
     init(table: [Key], surroundings: Surroundings) {
@@ -29,10 +29,10 @@ struct Decode {
     /// `isWhole` is false where a file could not be read: what it would have defined is not missed then.
     mutating func root(_ written: Written, isWhole: Bool) -> Section {
         let root = section(written, table, path: "")
-        for (name, site) in references where isWhole && !destinations.contains(name) {
-            let guess = nearest(to: name, in: destinations).map { "did you mean \"\($0)\"?" }
+        for (name, site) in references where isWhole && !destinations.contains(name.text) {
+            let guess = nearest(to: name.text, in: destinations).map { "did you mean \"\($0)\"?" }
             let known = destinations.isEmpty ? "none is configured" : "known are \(phrase(destinations, "and"))"
-            report(site, "is \"\(name)\", which is no destination; \(guess ?? known)")
+            report(site, "is \"\(name.shown)\", which is no destination; \(guess ?? known)")
         }
         return root
     }
@@ -129,8 +129,7 @@ struct Decode {
         case (_, .text(let text)) where type.isScalar: return scalar(text, type, site)
         default: break
         }
-        let remedy = if case .empty = written.content, type.isScalar { "\(type.form), or leave the key out" } else { type.form }
-        report(site, "is \(written.kind); it is \(remedy)")
+        report(site, "is \(written.kind); it is \(type.form)")
         return nil
     }
 
@@ -142,7 +141,7 @@ struct Decode {
         }
         do throws(Remedy) {
             let value = try type.parse(substituted.text, shown: text)
-            if case .destination = type { references.append((substituted.text, site)) }
+            if case .destination = type { references.append((Text(text: substituted.text, shown: text), site)) }
             return value
         } catch {
             // As it is written: what a variable holds may be a secret.

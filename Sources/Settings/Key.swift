@@ -35,6 +35,9 @@ public struct Key: Sendable {
         self.doc = doc
     }
 
+    /// Whether it is known only so that it can be said to come later.
+    var isLater: Bool { if case .later = type { true } else { false } }
+
     /// Whether an empty value is as good as none: a list, or names, whose items are all commented out.
     var mayBeEmpty: Bool {
         switch (type, absent) {

@@ -53,7 +53,6 @@ private func row(_ key: Key, within path: String) -> String {
 }
 
 extension Key {
-    var isLater: Bool { if case .later = type { true } else { false } }
     fileprivate var isDestinations: Bool { if case .destinations = type { true } else { false } }
     /// The keys below it, or in each item of its list.
     fileprivate var sectionKeys: [Key]? {

@@ -153,5 +153,6 @@ private let syntaxRemedies = [
     (problem: "cannot start any token", remedy: "a value that begins with @, ` or % stands in quotes"),
     (problem: "unexpected end of stream", remedy: "the file ends within quotes"),
     (problem: "found undefined alias", remedy: "an alias (*…) without its anchor; a text that begins with * stands in quotes"),
+    (problem: "Maximum nesting level", remedy: "nested beyond what is read"),
     (problem: "but found another document", remedy: "a second document (---); a file is one document"),
 ]

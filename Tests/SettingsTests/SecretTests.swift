@@ -65,6 +65,7 @@ func neverShown() throws {
         "proxy: MARKER@host", "proxy: \"ftp://u:MARKER@host\"", "proxy: \"http://h /?k=MARKER\"", "proxy: \"${TOKEN}\"",
         "linger: \"${TOKEN}\"", "tls: MARKER",
         "workers: \"${TOKEN}\"", "backlog: { max: \"${TOKEN}\" }", "from: \"${TOKEN}\"", "enabled: \"${TOKEN}\"", "secret_keys: MARKER",
+        "secret_key: x\n    was: \"${TOKEN}\"\n  MARKED: { type: file, path: /x }\nroutes:\n  - { name: \"${TOKEN}\", to: [\"${TOKEN}\"] }\n  - { name: \"${TOKEN}\", to: [a] }",
     ])
 func neverInMessages(line: String) {
     let message = complaint(
