@@ -32,21 +32,25 @@ let package = Package(
         // The path of a span, in its order.
         .target(name: "Intake", dependencies: ["SpanModel", "CShim"]),
         .target(name: "Spool", dependencies: ["SpanModel", "Threading", "CSQLite", "CShim"]),
-        .target(name: "Source", dependencies: ["Intake", "Spool", "CShim"]),
+        .target(name: "Source", dependencies: ["Intake", "Spool", "Threading", "CShim"]),
         .target(name: "Pipeline", dependencies: ["SpanModel"]),
-        .target(name: "Delivery", dependencies: ["Settings", "Spool", "Pipeline", "CCurl", "CShim"]),
+        .target(name: "Delivery", dependencies: ["Settings", "Spool", "Pipeline", "Threading", "CCurl", "CShim"]),
         .target(
             name: "Destinations",
             dependencies: ["Delivery", "Settings", "CZlib", .product(name: "Crypto", package: "swift-crypto")]),
         .executableTarget(
             name: "tracefwd",
             dependencies: [
-                "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool",
+                "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool", "Threading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
 
+        .testTarget(name: "JournalTests", dependencies: ["Journal"]),
+        .testTarget(name: "ThreadingTests", dependencies: ["Threading"]),
         .testTarget(name: "SpanModelTests", dependencies: ["SpanModel"]),
         .testTarget(name: "IntakeTests", dependencies: ["Intake"]),
         .testTarget(name: "SpoolTests", dependencies: ["Spool"]),

@@ -11,9 +11,9 @@ func explanation(of response: Response) -> String {
         case .json: jsonMessage(response.body)
         case .other(let type): type == "text/plain" ? String(decoding: response.body.prefix(1024), as: UTF8.self) : nil
         }
-    let line = (sentence ?? "").split { $0.isNewline }.first.map { $0.unicodeScalars.filter { $0.properties.generalCategory != .control } }
-    guard let line, !line.isEmpty else { return "answered \(response.status)" }
-    return "answered \(response.status): " + String(String(line).prefix(200))
+    let first = (sentence ?? "").split { $0.isNewline }.first ?? ""
+    let line = String(first.unicodeScalars.filter { $0.properties.generalCategory != .control }).trimmingCharacters(in: .whitespaces)
+    return "answered \(response.status)" + (line.isEmpty ? "" : ": \(line.prefix(200))")
 }
 
 /// How a body is encoded, by its own Content-Type.

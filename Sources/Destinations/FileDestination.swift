@@ -14,7 +14,8 @@ struct FileDestination: RegisteredDestination {
         Key("mode", .mode, .value("0640"), "The rights of a file that is made."),
         Key("sync", .boolean, .value("true"), "Whether a span is on the disk before it counts as delivered."),
         Key(
-            "rotate", .section(rotateKeys), .nothing("the file grows; logrotate may take it away at any time"), "When a new file is begun."),
+            "rotate", .section(rotateKeys), .nothing("the file grows; logrotate may take it away at any time"),
+            "When a new file is begun."),
         Key("compress", .choice(["gzip", "none"]), .value("gzip"), "What is done with a rotated file."),
     ]
 

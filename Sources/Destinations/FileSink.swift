@@ -2,9 +2,9 @@ import Delivery
 import Glibc
 import SpanModel
 
-/// Appends to a file, and leaves no torn line in it: a write that fails half-way is cut back, and what a crash left is cut back when the file
-/// is opened. One process at a time writes a file (flock). That the file was moved, deleted or cut by somebody else (logrotate) is seen
-/// before each write.
+/// Appends to a file, and leaves no torn line in it: a write that fails half-way is cut back, and what a crash left is cut back when the
+/// file is opened. One process at a time writes a file (flock). That the file was moved, deleted or cut by somebody else (logrotate) is
+/// seen before each write.
 final class FileSink: Sink {
     struct Options: Sendable {
         var path: String

@@ -16,7 +16,7 @@ struct OTLP: RegisteredDestination {
         Compression.key,
         Key(
             "idempotent", .boolean, .value("false"),
-            "Whether the receiver keeps a span once however often it comes: a partly refused batch is then sent again in parts, to find the spans at fault."
+            "Whether the receiver keeps a span once however often it comes, so that a partly refused batch may be sent again in parts."
         ),
     ]
     /// What client and server take by default, before compression too (opentelemetry-proto, docs/specification.md).

@@ -1,6 +1,6 @@
 // Destinations: where spans go, one file a type: two pure functions, a declaration and the keys of its configuration.
-// Promises: equal spans and an equal context give equal requests; no answer of a server, however odd, is an error here; a secret is revealed
-// in headers alone. Does not know: sockets, retries, the spool.
+// Promises: equal spans and an equal context give equal requests; no answer of a server, however odd, is an error here; a secret is
+// revealed in headers alone. Does not know: sockets, retries, the spool.
 // Start here (the list), then OTLP.swift (a platform), FileDestination.swift (a place on this machine), ByStatus.swift (what HTTP means).
 public import Delivery
 public import Settings

@@ -24,9 +24,8 @@ func httpDate(_ text: String) -> Int? {
     let clock = words.firstIndex { $0.contains(":") }
     guard let clock, clock >= 3 else { return nil }
     // The last form has the month before the day, and the year behind the time.
-    let isAsctime = Int(words[clock - 1]) != nil && months.contains(words[clock - 2])
     let (day, month, year) =
-        isAsctime ? (words[clock - 1], words[clock - 2], words.last ?? "") : (words[clock - 3], words[clock - 2], words[clock - 1])
+        clock == 3 ? (words[2], words[1], words.last ?? "") : (words[clock - 3], words[clock - 2], words[clock - 1])
     let time = words[clock].split(separator: ":").map { Int($0) ?? -1 }
     guard let day = Int(day), let monthIndex = months.firstIndex(of: month), var year = Int(year), time.count == 3, 1...31 ~= day,
         0..<24 ~= time[0], 0..<60 ~= time[1], 0...60 ~= time[2]

@@ -22,9 +22,9 @@ struct RotatedFiles {
 
     /// Moves the file to a name that nothing has.
     func moveAway(at seconds: UInt64) throws(SystemError) {
-        var entry = Entry(stamp: stamp(seconds), number: 0, isCompressed: false)
-        let taken = Set(all().filter { $0.stamp == entry.stamp }.map(\.number))
-        while taken.contains(entry.number) { entry.number += 1 }
+        let stamp = stamp(seconds)
+        let last = all().last { $0.stamp == stamp }
+        let entry = Entry(stamp: stamp, number: last.map { $0.number + 1 } ?? 0, isCompressed: false)
         try check(rename(path, path + entry.suffix))
         try syncDirectory(directory(of: path))
     }

@@ -4,8 +4,8 @@ import Foundation
 import Settings
 import SpanModel
 
-// Signed posts to any URL, by Standard Webhooks or in the styles of GitHub and Stripe. Contract: Docs/destinations/webhook.md. 100 spans and
-// 1 MiB a request; 410 disables the destination for good.
+// Signed posts to any URL, by Standard Webhooks or in the styles of GitHub and Stripe. Contract: Docs/destinations/webhook.md. 100 spans
+// and 1 MiB a request; 410 disables the destination for good.
 struct Webhook: RegisteredDestination {
     static let type = "webhook"
     static let http = true
@@ -14,7 +14,7 @@ struct Webhook: RegisteredDestination {
         Key("url", .url, .required, "Where to post."),
         Key(
             "format", .choice(["batch", "single", "ndjson", "otlp", "thin"]), .value("batch"),
-            "The body: an envelope with native spans, one span a request, a span a line, an OTLP request, or an envelope with the identity of each span only."
+            "The body: native spans in an envelope, one span a request, one a line, OTLP, or an envelope with little more than ids."
         ),
         Key("encoding", .choice(["json", "protobuf"]), .value("json"), "How `format: otlp` is written."),
         Compression.key,
@@ -23,7 +23,7 @@ struct Webhook: RegisteredDestination {
             "How the receiver knows who sends: a signature in one of four styles, a token, a password, or not at all."),
         Key(
             "secrets", .list(.secret), .nothing("none"),
-            "The keys of a signature. The first is the current one; `standard` and `stripe` sign with each, so that a key can be replaced in peace."
+            "The keys of a signature, the current one first. `standard` and `stripe` sign with each, so that a key can be replaced in peace."
         ),
         Key("token", .secret, .nothing("none"), "The token of `sign: bearer`."),
         Key("user", .string, .nothing("none"), "The user of `sign: basic`."),
@@ -33,7 +33,7 @@ struct Webhook: RegisteredDestination {
 
     private static let hmacKeys = [
         Key("header", .string, .required, "The header that carries the signature."),
-        Key("algorithm", .choice(["sha256", "sha512"]), .value("sha256"), "The hash."),
+        Key("algorithm", .choice(["sha256", "sha512"]), .value("sha256"), "The hash function."),
         Key("encoding", .choice(["hex", "base64"]), .value("hex"), "How the signature is written."),
         Key("prefix", .string, .value(""), "What stands before it, such as `sha256=`."),
         Key("template", .string, .value("{body}"), "What is signed, made of `{id}`, `{timestamp}` and `{body}`."),

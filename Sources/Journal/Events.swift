@@ -128,6 +128,17 @@ extension Logger {
             ["source": report.source, "spans": report.spans, "reason": report.reason])
     }
 
+    /// The kernel granted less than the configuration asks for.
+    public func smallReceiveBuffer(_ source: String, bytes: Int, asked: Int) {
+        tell(
+            .warning, "small_receive_buffer",
+            """
+            \(source) has a receive buffer of \(bytes.humanBytes), not of \(asked.humanBytes): a burst may be dropped; \
+            raise net.core.rmem_max, or let systemd make the socket with ReceiveBuffer=
+            """,
+            ["source": source, "bytes": bytes])
+    }
+
     /// The kernel dropped datagrams before we could read them.
     public func datagramsDropped(_ source: String, datagrams: Int, within time: Duration) {
         tell(
@@ -375,6 +386,22 @@ extension Logger {
         tell(
             .warning, "partial_success", "\(destination) \(taken) and says: \(detail)",
             ["destination": destination, "spans": refused, "reason": detail])
+    }
+
+    /// Rows of the spool are gone that were still to be delivered.
+    public func spansLost(_ destination: String, spans: Int) {
+        tell(
+            .error, "lost",
+            """
+            \(counted(spans, "span")) for \(destination) are not in the spool any more and count as lost: \
+            check the disk, and run `tracefwd spool verify`
+            """,
+            ["destination": destination, "spans": spans])
+    }
+
+    /// A person moved its cursor.
+    public func cursorMoved(_ destination: String) {
+        tell(.info, "cursor_moved", "the cursor of \(destination) was moved by hand", ["destination": destination])
     }
 
     /// Something about a platform that a person should know. Equal notes are written once a run.

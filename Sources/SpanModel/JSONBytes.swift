@@ -338,7 +338,7 @@ private func civilDate(daysSinceEpoch: Int) -> (year: Int, month: Int, day: Int)
     return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
 }
 
-/// The first byte from `start` on that is a quote, a backslash, a control or no ASCII; eight bytes a step (Warren, "Hacker's Delight", 6-1).
+/// The first byte from `start` on that is a quote, a backslash, a control or no ASCII; eight a step (Warren, "Hacker's Delight", 6-1).
 private func plainEnd(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
     let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
     var at = start

@@ -1,5 +1,5 @@
-/// Appends a span in the native form (contracts `ingest`, section 1, and `objectstore`, section 1), in one line without its newline. Parsing
-/// it gives the same span again. Absent and empty members are left out.
+/// Appends a span in the native form (contracts `ingest`, section 1, and `objectstore`, section 1), in one line without its newline.
+/// Parsing it gives the same span again. Absent and empty members are left out.
 public func appendNativeJSON(_ span: SpanView, to bytes: inout [UInt8]) {
     JSONBytes.append(to: &bytes) { $0.nativeSpan(span) }
 }

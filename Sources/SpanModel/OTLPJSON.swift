@@ -1,5 +1,5 @@
-/// Appends an `ExportTraceServiceRequest` as OTLP JSON (contract `otlp`, A.2), merged as `appendOTLPRequest` merges. Members that hold their
-/// default are left out, the others stand in the order of their field numbers.
+/// Appends an `ExportTraceServiceRequest` as OTLP JSON (contract `otlp`, A.2), merged as `appendOTLPRequest` merges. Members that hold
+/// their default are left out, the others stand in the order of their field numbers.
 public func appendOTLPJSON(_ spans: [SpanView], to body: inout [UInt8]) throws(MalformedSpan) {
     let groups = try OTLPGroups(spans)
     JSONBytes.append(to: &body) { json in

@@ -7,8 +7,8 @@ public struct MalformedSpan: Error, Equatable, CustomStringConvertible {
     public var description: String { "span \(index): its stored bytes are no ResourceSpans message" }
 }
 
-/// Appends the protobuf body of an `ExportTraceServiceRequest`, merging adjacent spans of equal resource and scope. No span is decoded: what
-/// is stored of it is copied, once, behind the sizes.
+/// Appends the protobuf body of an `ExportTraceServiceRequest`, merging adjacent spans of equal resource and scope. No span is decoded:
+/// what is stored of it is copied, once, behind the sizes.
 public func appendOTLPRequest(_ spans: [SpanView], to body: inout [UInt8]) throws(MalformedSpan) {
     let groups = try OTLPGroups(spans)
     body.reserveCapacity(body.count + groups.requestSize)

@@ -1,5 +1,5 @@
-// What tracefwd itself asks of an LLM span, whichever dialect wrote it (contract `otlp`, B.4): the newest name first, then the older and the
-// foreign ones. Names are resolved here, when a span is read; what is stored stays as it came.
+// What tracefwd itself asks of an LLM span, whichever dialect wrote it (contract `otlp`, B.4): the newest name first, then the older and
+// the foreign ones. Names are resolved here, when a span is read; what is stored stays as it came.
 
 extension SpanView {
     /// The model asked for, or, where only that is known, the model that answered.

@@ -162,7 +162,6 @@ public final class SpanLog: Sendable {
             return .taken(commit: queue.withLock { $0.commits.number })
         }
         let began = clock.monotonic()
-        let offered = batch
         let admission = queue.wait { (queue: inout Queue) -> Look<Admission> in
             let now = clock.monotonic()
             if queue.stopping { return .go(.refused(.ioError)) }
@@ -173,7 +172,7 @@ public final class SpanLog: Sendable {
                 return .sleepFor(.nanoseconds(Int64(began + patience.nanosecondsClamped - now)))
             }
             guard queue.commits.bytes < options.gatherBytesMax else { return .sleep }
-            queue.commits.append(offered, ackWanted: wantsAck, now: now)
+            queue.commits.append(batch, ackWanted: wantsAck, now: now)
             return .go(.taken(commit: queue.commits.number))
         }
         if case .taken = admission { batch.removeAll() }

@@ -1,4 +1,4 @@
-/// JSON as it stands: numbers keep their digits, objects their order and their repeated keys. A parser of the tests' own, strict (RFC 8259).
+/// JSON as it stands: numbers keep their digits, objects their order and their repeated keys. A parser of the tests' own, strict.
 indirect enum JSON: Equatable {
     case null, bool(Bool), number(String), string(String), array([JSON]), object([Member])
 

@@ -194,9 +194,17 @@ class Daemon:
         """Waits until nothing is spooled for anybody."""
         return eventually(lambda: (status := self.status()) and not any(status.spooled.values()) and status, seconds, "all is settled")
 
-    def dead(self, *words: str) -> list[dict[str, Any]]:
+    def dead(self) -> list[dict[str, Any]]:
         """`tracefwd dead list --json`."""
-        return self.json("dead", "list", *words)
+        return self.json("dead", "list")["letters"]
+
+    def dead_spans(self) -> list[dict[str, Any]]:
+        """The native span of each dead letter, by `tracefwd dead show`."""
+        shown = [json.loads(self.call("dead", "show", letter["destination"], str(letter["span"]))) for letter in self.dead()]
+        return [letter["span_content"] for letter in shown]
+
+
+SETTLING = {"delivered", "filtered", "sampled", "limited", "dead", "expired", "erased", "lost", "handed_over"}
 
 
 class Status:
@@ -208,31 +216,38 @@ class Status:
     @property
     def accepted(self) -> int:
         """Spans accepted since the spool was made."""
-        return self.page["accepted"]
+        return self.page["spool"]["accepted"]
 
     @property
     def destinations(self) -> dict[str, dict[str, Any]]:
-        """Each consumer by its name."""
-        return {consumer["name"]: consumer for consumer in self.page["destinations"]}
+        """Each destination by its name."""
+        return {destination["name"]: destination for destination in self.page["destinations"]}
 
     @property
     def spooled(self) -> dict[str, int]:
-        """What each consumer still has before it."""
-        return {name: consumer["spooled"] for name, consumer in self.destinations.items()}
+        """What each destination still has before it, in flight included."""
+        return {
+            name: self.accepted - destination["position"] - destination["settled_beyond"] for name, destination in self.destinations.items()
+        }
 
     def outcomes(self, name: str) -> dict[str, int]:
-        """Spans of a consumer by outcome."""
-        return self.destinations[name]["outcomes"]
+        """Spans of a destination by outcome; movements of dead letters are not among them."""
+        sums: dict[str, int] = {}
+        for row in self.destinations[name]["ledger"]:
+            if row["outcome"] in SETTLING and row["spans"]:
+                sums[row["outcome"]] = sums.get(row["outcome"], 0) + row["spans"]
+        return sums
 
     def state(self, name: str) -> str:
-        """active, paused, ..."""
+        """idle, delivering, retrying, paused, ..."""
         return self.destinations[name]["state"]
 
     def check_books(self) -> None:
-        """accepted = what has an outcome + what is spooled, for each consumer."""
-        for name, consumer in self.destinations.items():
-            known = consumer.get("base", 0) + sum(consumer["outcomes"].values()) + consumer["spooled"]
+        """accepted = never its business + what has an outcome + what is spooled, for each destination; and it says so itself."""
+        for name, destination in self.destinations.items():
+            known = destination["base"] + sum(self.outcomes(name).values()) + self.spooled[name]
             assert known == self.accepted, f"the books of {name} do not balance: {self.page}"
+            assert destination["balances"] is True
 
 
 def parse_metrics(text: str) -> dict[str, float]:

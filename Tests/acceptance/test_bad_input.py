@@ -119,7 +119,7 @@ def test_a_thousand_connections_that_each_hold_half_a_line(daemon: Daemon, colle
     assert send_all(daemon.socket, [make_span()])["accepted"] == 1
     for one in halves:
         one.close()
-    eventually(lambda: daemon.counted("tracefwd_rejected_spans_total") == 1000)
+    eventually(lambda: daemon.counted("tracefwd_lines_rejected_total") == 1000)
 
 
 def test_a_client_that_asks_for_acks_and_never_reads(daemon: Daemon) -> None:
@@ -136,7 +136,7 @@ def test_the_largest_datagram_of_garbage(daemon: Daemon, collector: OTLPSink) ->
     after = make_span(name="after")
     send_datagrams(daemon.udp, line(after))
     eventually(lambda: after["span_id"] in collector.span_ids)
-    assert daemon.counted("tracefwd_rejected_spans_total", reason="invalid_json") == 1
+    assert daemon.counted("tracefwd_lines_rejected_total", reason="invalid_json") == 1
 
 
 def test_all_of_it_at_once_beside_a_well_behaved_client(daemon: Daemon, collector: OTLPSink) -> None:

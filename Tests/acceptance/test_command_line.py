@@ -239,15 +239,12 @@ def test_status_balances_and_names_the_states(make_daemon: MakeDaemon, collector
     assert "up" in table and "down" in table
 
 
-def test_status_without_a_daemon_reads_the_spool(daemon: Daemon, collector: OTLPSink) -> None:
-    """Commands that only read work with the daemon stopped too."""
-    send_all(daemon.socket, make_spans(5))
-    collector.wait_for(5)
-    daemon.settled()
+def test_a_live_command_without_a_daemon_says_so(daemon: Daemon) -> None:
+    """Exit status 1, with the path of the socket that nobody listens on."""
     daemon.stop()
-    status = daemon.status()
-    assert status.accepted == 5
-    assert status.outcomes("collector") == {"delivered": 5}
+    result = daemon.run("status")
+    assert result.returncode == 1
+    assert str(daemon.control) in result.stderr
 
 
 def test_tail_shows_accepted_spans_as_they_come(daemon: Daemon) -> None:
@@ -314,7 +311,7 @@ def test_skip_drops_the_backlog_and_counts_it(make_daemon: MakeDaemon, collector
     daemon = make_daemon({"collector": {"type": "otlp", "endpoint": collector.url, **QUICK}}).start()
     daemon.call("pause", "collector")
     send_all(daemon.socket, make_spans(10))
-    daemon.call("skip", "collector", "--yes")
+    daemon.call("skip", "collector")
     daemon.call("resume", "collector")
     later = make_spans(3)
     send_all(daemon.socket, later)
@@ -331,7 +328,7 @@ def test_seek_sends_history_again(daemon: Daemon, collector: OTLPSink) -> None:
     send_all(daemon.socket, spans)
     collector.wait_for(10)
     daemon.settled()
-    daemon.call("seek", "collector", "beginning", "--yes")
+    daemon.call("seek", "collector", "--to", "beginning")
     collector.wait_for(20)
     assert collector.span_ids == sorted(ids(spans) * 2)
     daemon.settled()

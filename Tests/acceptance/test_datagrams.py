@@ -45,7 +45,7 @@ def test_a_bad_line_in_a_datagram_costs_that_line_only(daemon: Daemon, collector
     send_datagrams(address(daemon, kind), line(before) + b"nonsense\n" + line(after), b"\xff\xfe")
     collector.wait_for(2)
     assert collector.span_ids == ids([before, after])
-    eventually(lambda: daemon.counted("tracefwd_rejected_spans_total") == 2)
+    eventually(lambda: daemon.counted("tracefwd_lines_rejected_total") == 2)
 
 
 @pytest.mark.parametrize("kind", ["udp", "unix"])
@@ -66,7 +66,7 @@ def test_a_datagram_that_was_cut_is_rejected_as_truncated(daemon: Daemon, collec
     after = make_span(name="after")
     send_datagrams(path, line(after))
     eventually(lambda: after["span_id"] in collector.span_ids)
-    truncated = daemon.counted("tracefwd_rejected_spans_total", reason="truncated")
+    truncated = daemon.counted("tracefwd_lines_rejected_total", reason="truncated")
     assert truncated >= 1 or len(collector.spans) == 2001
 
 

@@ -211,8 +211,7 @@ def test_a_file_is_rotated_by_size_and_packed(make_daemon: MakeDaemon, folder: P
     """No span is lost over a rotation; old files are gzipped."""
     archive = folder / "out" / "archive.ndjson"
     archive.parent.mkdir()
-    rotate = {"size": "256KiB", "gzip": True}
-    destination = {"type": "file", "path": str(archive), "linger": "20ms", "rotate": rotate}
+    destination = {"type": "file", "path": str(archive), "linger": "20ms", "rotate": {"size": "256KiB"}}
     daemon = make_daemon({"archive": destination}).start()
     spans = make_spans(2000, input="x" * 300)
     send_all(daemon.socket, spans)

@@ -41,10 +41,10 @@ def test_metrics_are_the_ledger(daemon: Daemon, collector: OTLPSink) -> None:
     status = daemon.status()
     while status.spooled["up"]:
         status = daemon.status()
-    assert daemon.counted("tracefwd_accepted_spans_total") == status.accepted == 50
-    assert daemon.counted("tracefwd_rejected_spans_total", reason="invalid_json") == 1
-    assert daemon.counted("tracefwd_spans_total", consumer="up", outcome="delivered") == 50
-    assert daemon.counted("tracefwd_spooled_spans", consumer="down") == 50
+    assert daemon.counted("tracefwd_spans_accepted_total") == status.accepted == 50
+    assert daemon.counted("tracefwd_lines_rejected_total", reason="invalid_json") == 1
+    assert daemon.counted("tracefwd_spans_total", destination="up", outcome="delivered") == 50
+    assert daemon.counted("tracefwd_destination_backlog_spans", destination="down") == 50
 
 
 def test_counters_survive_a_restart(daemon: Daemon, collector: OTLPSink) -> None:
@@ -55,8 +55,8 @@ def test_counters_survive_a_restart(daemon: Daemon, collector: OTLPSink) -> None
         pass
     daemon.stop()
     daemon.start()
-    assert daemon.counted("tracefwd_accepted_spans_total") == 20
-    assert daemon.counted("tracefwd_spans_total", consumer="up", outcome="delivered") == 20
+    assert daemon.counted("tracefwd_spans_accepted_total") == 20
+    assert daemon.counted("tracefwd_spans_total", destination="up", outcome="delivered") == 20
 
 
 def test_metrics_tell_the_build_and_the_backlog(daemon: Daemon) -> None:

@@ -1,8 +1,11 @@
-// What a socket says beside its bytes: ancillary data, and credentials of the peer. Swift cannot read the CMSG macros.
+// What a socket says beside its bytes: ancillary data, and credentials of the peer. Swift cannot read the CMSG macros. The includes bring
+// what Swift's Glibc module leaves out: epoll, eventfd, statfs.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/vfs.h>
 
 /// Datagrams of one look at a socket.

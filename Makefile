@@ -1,0 +1,69 @@
+# tracefwd: bare `make` lists what there is. Each target does its own set-up; see packaging/setup for what a fresh Debian needs.
+SHELL := /bin/bash
+SWIFT_FLAGS ?=
+VENV := .venv
+ACCEPTANCE_READY := $(VENV)/.ready
+PHOENIX_VENV := .venv-phoenix
+DEBUG := .build/debug/tracefwd
+RELEASE := .build/release/tracefwd
+
+.PHONY: help setup build release run test test-unit test-acceptance test-phoenix lint format docs bench fuzz install clean
+
+help: ## Lists the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: ## Installs what a build needs (libraries' headers, sqlite3, Python's venv), where it is missing.
+	@packaging/setup
+
+build: setup ## Builds the debug binary.
+	swift build $(SWIFT_FLAGS)
+
+release: setup ## Builds the release binary.
+	swift build -c release --product tracefwd $(SWIFT_FLAGS)
+
+run: build ## Starts the daemon below ./.run, sends a few spans through it, and stays up until Ctrl-C.
+	@packaging/try $(DEBUG)
+
+test: test-unit test-acceptance ## Runs the unit tests and the acceptance tests.
+
+test-unit: setup ## Runs the Swift tests.
+	swift test $(SWIFT_FLAGS)
+
+$(ACCEPTANCE_READY): Tests/acceptance/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+test-acceptance: build $(ACCEPTANCE_READY) ## Drives the real binary from outside, with real parts.
+	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/acceptance --ignore=Tests/acceptance/test_phoenix.py
+
+$(PHOENIX_VENV)/.ready: Tests/acceptance/requirements.txt Tests/acceptance/requirements-phoenix.txt
+	python3 -m venv $(PHOENIX_VENV)
+	$(PHOENIX_VENV)/bin/pip install --quiet --disable-pip-version-check -r Tests/acceptance/requirements.txt -r Tests/acceptance/requirements-phoenix.txt
+	@touch $@
+
+test-phoenix: build $(PHOENIX_VENV)/.ready ## Sends spans to a real Phoenix and reads them back.
+	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(PHOENIX_VENV)/bin/python -m pytest -q Tests/acceptance/test_phoenix.py
+
+lint: ## Checks format and style, strictly, and that generated pages are up to date.
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests
+	@if [ -x $(DEBUG) ]; then $(DEBUG) schema --markdown | diff -u Docs/configuration.md - || { echo "Docs/configuration.md is out of date: make docs"; exit 1; }; fi
+
+format: ## Formats all Swift sources.
+	swift format format -i --parallel --recursive Package.swift Sources Tests
+
+docs: build ## Writes the generated pages: Docs/configuration.md.
+	$(DEBUG) schema --markdown > Docs/configuration.md
+
+bench: release ## Measures the release binary against the project's limits; writes .bench/result.json.
+	python3 Tests/bench/bench.py --binary $(RELEASE)
+
+fuzz: setup ## Fuzzes the parser for a minute (FUZZ_SECONDS=n for longer).
+	TRACEFWD_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) swift test --filter Fuzz $(SWIFT_FLAGS)
+
+install: release ## Installs the binary and the units below $(DESTDIR).
+	install -D -m 755 $(RELEASE) $(DESTDIR)/usr/bin/tracefwd
+	install -D -m 640 etc/tracefwd.yaml $(DESTDIR)/etc/tracefwd/tracefwd.yaml
+
+clean: ## Removes what was built.
+	rm -rf .build .run .bench $(VENV) $(PHOENIX_VENV)

@@ -1,0 +1,443 @@
+import Delivery
+import Destinations
+import Foundation
+import Glibc
+import Intake
+import Journal
+import Logging
+import Pipeline
+import ServiceLifecycle
+import Settings
+import Source
+import SpanModel
+import Spool
+import Synchronization
+import Threading
+
+/// The rooms, joined: sources into the spool, the spool into delivery, and what a person sees of them.
+final class Daemon: Sendable {
+    private let configPath: String
+    private let started = Clock.system.monotonic()
+    private let settings: Mutex<LoadedSettings>
+    private let journal: JournalWriter
+    private let logger: Logger
+    private let manager = ServiceManager()
+    private let heartbeats = Heartbeats()
+    private let log: SpanLog
+    private let delivery: DeliveryEngine
+    private let bridge: JournalBridge
+    private let tap = TapHub()
+    private let doors: Mutex<[Door]> = Mutex([])
+    private let httpAddress: Mutex<String?> = Mutex(nil)
+    private let reloading = Mutex(())
+
+    /// A source that takes spans, as `status` shows it and a stop ends it.
+    private struct Door: Sendable {
+        var id: SourceID
+        var socket: BoundSocket
+        var counters: SourceCounters
+        var stop: @Sendable (Duration) -> Void
+    }
+
+    // MARK: Start and stop
+
+    /// Runs until SIGTERM or SIGINT. Throws a `Failure` where the daemon cannot start.
+    static func run(configPath: String, settings: LoadedSettings) async throws {
+        raiseDescriptorLimit()
+        // Sockets first: what the service manager hands over must be taken before any thread is started.
+        let handedOver = ListenSocket.takeAll()
+        let journal = JournalWriter()
+        var logger = Logger(label: "tracefwd", factory: { _ in journal.handler(level: .init(settings.journal.level)) })
+        logger.logLevel = .init(settings.journal.level)
+        let daemon: Daemon
+        do {
+            daemon = try Daemon(configPath: configPath, settings: settings, journal: journal, logger: logger)
+        } catch {
+            journal.stop()
+            throw error
+        }
+        do {
+            try await daemon.serve(handedOver)
+        } catch {
+            daemon.close()
+            throw error
+        }
+        daemon.close()
+    }
+
+    private init(configPath: String, settings: LoadedSettings, journal: JournalWriter, logger: Logger) throws {
+        self.configPath = configPath
+        self.settings = Mutex(settings)
+        (self.journal, self.logger) = (journal, logger)
+        let spool = settings.spool
+        logger.daemonStarted(version: version, config: configPath, spool: spool.path, durability: spool.durability.rawValue)
+        let beat = heartbeats.register("spool")
+        do throws(SpoolError) {
+            log = try SpanLog(SpoolOptions(spool, memory: settings.memory), beat: { beat.beat() })
+        } catch {
+            throw Failure("\(error)")
+        }
+        // The writer sleeps while nothing comes in; its silence is not a hang.
+        beat.end()
+        bridge = JournalBridge(logger: logger, log: log, whenFull: settings.spool.whenFull)
+        let (bridge, tap) = (bridge, tap)
+        log.observe { event in
+            bridge.tell(event)
+            if case .committed(_, nil, let lastID) = event { tap.committed(lastID) }
+        }
+        let status = log.status
+        logger.spoolOpened(path: spool.path, spans: Int(status.nextID - status.oldestID), bytes: status.usedBytes, oldest: nil)
+        do throws(SpoolError) {
+            delivery = try DeliveryEngine(log: log, bodyBytesMax: settings.memory / 4) { event in
+                bridge.tell(event)
+                tap.happened(event)
+            }
+            try delivery.apply(Self.specs(settings))
+        } catch {
+            throw Failure("\(error)")
+        }
+    }
+
+    private func serve(_ handedOver: [ListenSocket]) async throws {
+        let settings = settings.withLock { $0 }
+        var services: [any Service] = []
+        let control = try openControl(settings)
+        services.append(Part { control.stop() })
+        if let http = try openSources(settings, handedOver) { services.append(http) }
+        // Stopped in the reverse order: the sources first, so that all that was read is durable before delivery ends.
+        services.append(Part { [self] in closeDoors() })
+        services.append(HangUps { [self] in _ = try? reload(dryRun: false) })
+        services.append(StatusLine { [self] in manager.status(statusLine()) })
+        let watchdog = Watchdog(heartbeats, manager: manager, logger: logger)
+        logger.daemonReady(
+            after: .nanoseconds(Int64(Clock.system.monotonic() - started)), sources: doors.withLock { $0.count }, destinations: settings.destinations.count)
+        manager.ready(status: statusLine())
+
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        try await group.run()
+        watchdog.stop()
+    }
+
+    /// Everything is durable or left for the next start: the order is sources, delivery, spool, journal.
+    private func close() {
+        closeDoors()
+        let drain = settings.withLock { $0.stopDrain }
+        delivery.stop(drain: drain)
+        tap.end()
+        let before = log.status
+        log.close()
+        let run = bridge.totals
+        let spooled = before.consumers.values.filter { $0.state != .retired }.map { before.accepted - $0.cursor.position - $0.cursor.settledBeyond }.max() ?? 0
+        logger.daemonStopped(
+            accepted: run.accepted, delivered: run.delivered, spooled: Int(spooled), after: .nanoseconds(Int64(Clock.system.monotonic() - started)))
+        journal.stop()
+    }
+
+    private func closeDoors() {
+        let open = doors.withLock { doors in
+            defer { doors = [] }
+            return doors
+        }
+        guard !open.isEmpty else { return }
+        manager.stopping(status: "stopping: reading what the sources still hold")
+        logger.daemonStopping(why: "asked to")
+        let drain = settings.withLock { $0.stopDrain }
+        for door in open {
+            door.stop(drain)
+            logger.sourceClosed("\(door.id)", why: "the daemon stops")
+        }
+    }
+
+    /// A daemon that serves a thousand connections must not stop at a shell's 1,024 files.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// ServiceLifecycle and Hummingbird tell us of their own doings only what is wrong.
+    private var quiet: Logger {
+        var quiet = logger
+        quiet.logLevel = .warning
+        return quiet
+    }
+
+    // MARK: Sources
+
+    /// Opens every source of the configuration, on the sockets that systemd handed over where it did. Returns the http server.
+    private func openSources(_ settings: LoadedSettings, _ handedOver: [ListenSocket]) throws -> HTTPServer? {
+        let sources = settings.sources
+        let limits = IntakeLimits(spanBytes: settings.limits.spanBytes, depth: settings.limits.depth, attributes: settings.limits.attributes)
+        let bridge = bridge
+        let tell: @Sendable (SourceEvent) -> Void = { bridge.tell($0) }
+        func inherited(_ kind: ListenSocket.Kind) -> Int32? { handedOver.first { $0.kind == kind && !$0.name.hasPrefix("control") }?.descriptor }
+
+        do throws(SocketError) {
+            let unixFD = inherited(.unixStream)
+            if sources.unix != nil || unixFD != nil {
+                let unix = sources.unix
+                let socket =
+                    if let unixFD { BoundSocket(inherited: unixFD, address: unix?.path ?? "fd \(unixFD)") } else {
+                        try Sockets.unix(.stream, path: unix?.path ?? "", mode: unix?.mode ?? 0o660, owner: unix?.owner, group: unix?.group)
+                    }
+                var rule: PeerRule?
+                if let allow = unix?.allow { rule = try PeerRule(users: allow.users, groups: allow.groups) }
+                let heartbeat = heartbeats.register("source-unix")
+                let source = StreamSource(socket, log: log, limits: limits, allow: rule, beat: { heartbeat.beat() }, tell: tell)
+                open(.unix, socket, source.counters) { drain in
+                    source.stop(drain: drain)
+                    heartbeat.end()
+                }
+            }
+            let udpFD = inherited(.inetDatagram)
+            if sources.udp != nil || udpFD != nil {
+                let udp = sources.udp
+                let socket =
+                    if let udpFD { BoundSocket(inherited: udpFD, address: udp.map { "\($0.listen)" } ?? "fd \(udpFD)") } else {
+                        try Sockets.udp(host: udp?.listen.host ?? "", port: udp?.listen.port ?? 0)
+                    }
+                datagrams(.udp, socket, limits, receiveBuffer: udp?.receiveBuffer ?? 8 << 20, allow: udp?.allow.flatMap(NetworkRule.init), tell)
+            }
+            let datagramFD = inherited(.unixDatagram)
+            if sources.unixDatagram != nil || datagramFD != nil {
+                let unix = sources.unixDatagram
+                let socket =
+                    if let datagramFD { BoundSocket(inherited: datagramFD, address: unix?.path ?? "fd \(datagramFD)") } else {
+                        try Sockets.unix(.datagram, path: unix?.path ?? "", mode: unix?.mode ?? 0o660, group: unix?.group)
+                    }
+                datagrams(.unixDatagram, socket, limits, receiveBuffer: unix?.receiveBuffer ?? 8 << 20, allow: nil, tell)
+            }
+            let httpFD = inherited(.inetStream)
+            guard sources.http != nil || httpFD != nil else { return nil }
+            let address = sources.http.map { "\($0.listen)" } ?? "fd \(httpFD ?? -1)"
+            let descriptor = if let httpFD { httpFD } else { try Sockets.tcp(host: sources.http?.listen.host ?? "", port: sources.http?.listen.port ?? 0) }
+            httpAddress.withLock { $0 = address }
+            logger.sourceListening("http", at: address, inherited: httpFD != nil)
+            return HTTPServer(
+                descriptor: descriptor, pages: HTTPServer.Pages(unready: { [self] in unready() }, metrics: { [self] in metrics() }), logger: quiet)
+        } catch {
+            throw Failure("\(error)")
+        }
+    }
+
+    private func datagrams(
+        _ id: SourceID, _ socket: BoundSocket, _ limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule?,
+        _ tell: @escaping @Sendable (SourceEvent) -> Void
+    ) {
+        let heartbeat = heartbeats.register("source-\(id)")
+        let source = DatagramSource(
+            socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, beat: { heartbeat.beat() }, tell: tell)
+        if source.receiveBuffer < receiveBuffer { logger.smallReceiveBuffer("\(id)", bytes: source.receiveBuffer, asked: receiveBuffer) }
+        open(id, socket, source.counters) { _ in
+            source.stop()
+            heartbeat.end()
+        }
+    }
+
+    private func open(_ id: SourceID, _ socket: BoundSocket, _ counters: SourceCounters, stop: @escaping @Sendable (Duration) -> Void) {
+        doors.withLock { $0.append(Door(id: id, socket: socket, counters: counters, stop: stop)) }
+        logger.sourceListening("\(id)", at: socket.address, inherited: socket.inherited)
+    }
+
+    // MARK: Configuration
+
+    private static func specs(_ settings: LoadedSettings) -> [DestinationSpec] {
+        let routes = Routes((settings.routes ?? []).map { Routes.Route(name: $0.name, to: Set($0.to)) })
+        return settings.destinations.filter(\.isEnabled).map { one in
+            let destination = makeDestination(one)
+            return DestinationSpec(
+                name: one.name, type: one.type, destination: destination,
+                settings: DeliverySettings(one, destination.declaration, spoolBytes: settings.spool.sizeMax), decision: routes.decision(for: one.name))
+        }
+    }
+
+    /// Reads the configuration again and takes it over, all of it or nothing. Returns what changed, a line each.
+    @discardableResult
+    func reload(dryRun: Bool) throws -> [String] {
+        try reloading.withLock { _ in
+            let began = Clock.system.monotonic()
+            let new: LoadedSettings
+            do throws(SettingsError) {
+                new = try load(file: configPath, destinationTypes: destinationTypes)
+            } catch {
+                for mistake in error.mistakes { logger.configurationMistake(mistake.text, place: "\(mistake.place)") }
+                logger.reloadRefused(mistakes: error.mistakes.count, path: configPath)
+                throw Failure("\(error)")
+            }
+            let changes = new.changes(from: settings.withLock { $0 })
+            var lines = changes.map { "\($0)" } + backlogsTouched(by: changes)
+            if lines.isEmpty { lines = ["nothing has changed"] }
+            guard !dryRun else { return lines }
+            manager.reloading()
+            defer { manager.ready(status: statusLine()) }
+            do throws(SpoolError) {
+                try delivery.apply(Self.specs(new))
+            } catch {
+                logger.reloadRefused(mistakes: 1, path: configPath)
+                throw Failure("\(error)")
+            }
+            settings.withLock { $0 = new }
+            logger.reloadApplied(
+                changes.filter(\.reload).map { "\($0)" }.joined(separator: "; "), took: .nanoseconds(Int64(Clock.system.monotonic() - began)),
+                needRestart: changes.filter { !$0.reload }.map(\.path))
+            return lines
+        }
+    }
+
+    private func backlogsTouched(by changes: [Change]) -> [String] {
+        let names = Set(changes.compactMap { $0.path.hasPrefix("destinations.") ? $0.path.split(separator: ".").dropFirst().first.map(String.init) : nil })
+        return (delivery.status() ?? []).filter { names.contains($0.name) && $0.backlogSpans > 0 }.map {
+            "destinations.\($0.name): \($0.backlogSpans) spans wait for it"
+        }
+    }
+
+    // MARK: Control
+
+    private func openControl(_ settings: LoadedSettings) throws -> ControlServer {
+        let control = settings.control
+        do throws(SocketError) {
+            let socket = try Sockets.unix(.stream, path: control.path, mode: control.group == nil ? 0o600 : 0o660, group: control.group)
+            return ControlServer(socket, group: control.group.flatMap(SystemAccounts.gid)) { [self] request, write in answer(request, write) }
+        } catch {
+            throw Failure("control: \(error)")
+        }
+    }
+
+    private func answer(_ data: Data, _ write: (Data) -> Bool) {
+        do {
+            let request = try decoder().decode(ControlRequest.self, from: data)
+            switch request.command {
+            case .status: try reply(report(), write)
+            case .reload: try reply(ReloadReply(lines: reload(dryRun: request.dryRun ?? false)), write)
+            case .tail:
+                try tap.follow(log, spans: request.spans ?? true, events: request.events ?? true, json: request.json ?? false) {
+                    write(Data("\($0)\n".utf8))
+                }
+            case .pause, .resume, .skip, .seek: try reply(order(request), write)
+            case .deadList: try reply(deadList(request), write)
+            case .deadShow: try deadShow(request, write)
+            case .deadReplay, .deadPurge: try reply(changeDead(request), write)
+            }
+        } catch let error as DecodingError {
+            _ = write(Data("{\"error\":\"not a request this tracefwd knows: is the command line of another version?\"}\n".utf8))
+            _ = error
+        } catch {
+            let frame = ControlAnswer<TextReply>(result: nil, error: "\(error)")
+            _ = (try? encoder().encode(frame)).map { write($0 + Data("\n".utf8)) }
+        }
+    }
+
+    private func reply<Result: Codable>(_ result: Result, _ write: (Data) -> Bool) throws {
+        _ = write(try encoder().encode(ControlAnswer(result: result, error: nil)) + Data("\n".utf8))
+    }
+
+    private func consumer(_ name: String?) throws -> Consumer {
+        let consumers = log.status.consumers.values
+        guard let name, let consumer = consumers.first(where: { $0.name == name }) else {
+            let known = consumers.map(\.name).sorted().joined(separator: ", ")
+            throw Failure("no destination \"\(name ?? "")\"; there are: \(known)")
+        }
+        return consumer
+    }
+
+    private func order(_ request: ControlRequest) throws -> TextReply {
+        let name = try consumer(request.destination).name
+        let (order, text): (DeliveryEngine.Order, String)
+        switch request.command {
+        case .pause: (order, text) = (.pause, "\(name) is paused; tracefwd resume \(name) lets it go on")
+        case .resume: (order, text) = (.resume, "\(name) goes on")
+        case .skip: (order, text) = (.skip, "\(name) skips its backlog")
+        default:
+            var position = request.position ?? 0
+            if let age = request.secondsAgo {
+                position = try log.reader().firstID(since: UInt64(max(0, Date().timeIntervalSince1970 - age) * 1e9)) - 1
+            }
+            (order, text) = (.seek(position: position), "\(name) goes on after span \(min(position, log.lastID))")
+        }
+        guard try delivery.carryOut(order, on: name) else { throw Failure("\(name) is not in the configuration any more") }
+        bridge.told(order, name)
+        return TextReply(text: text)
+    }
+
+    private func deadList(_ request: ControlRequest) throws -> DeadListReply {
+        let consumers = try request.destination.map { [try consumer($0)] } ?? log.status.consumers.values.sorted { $0.name < $1.name }
+        guard log.flush() else { throw Failure("the spool cannot be written now") }
+        let reader = try log.reader()
+        return DeadListReply(
+            letters: try consumers.flatMap { consumer in
+                try reader.deadLetters(consumer: consumer.id, filter: request.filter ?? .init(), limit: max(0, min(request.limit ?? 100, 10_000))).map {
+                    DeadListReply.Letter($0, destination: consumer.name)
+                }
+            })
+    }
+
+    private func deadShow(_ request: ControlRequest, _ write: (Data) -> Bool) throws {
+        let consumer = try consumer(request.destination)
+        _ = log.flush()
+        guard let letter = try log.reader().deadLetter(consumer: consumer.id, span: request.span ?? 0) else {
+            throw Failure("\(consumer.name) has no dead letter for span \(request.span ?? 0)")
+        }
+        var frame = Data(#"{"result":{"letter":"#.utf8) + (try encoder().encode(DeadListReply.Letter(letter, destination: consumer.name)))
+        if let stored = letter.stored {
+            var span: [UInt8] = []
+            appendNativeJSON(SpanView(segment: Segment(firstID: letter.span, payload: stored.bytes, entries: [stored.entry]), index: 0), to: &span)
+            frame += Data(#","span_content":"#.utf8) + span
+        }
+        _ = write(frame + Data("}}\n".utf8))
+    }
+
+    private func changeDead(_ request: ControlRequest) throws -> TextReply {
+        let consumer = try consumer(request.destination)
+        let filter = request.filter ?? .init()
+        if request.command == .deadPurge {
+            return TextReply(text: "\(try log.purge(consumer: consumer.id, filter)) dead letters of \(consumer.name) are gone")
+        }
+        let count = try log.replay(consumer: consumer.id, filter)
+        delivery.lettersChanged(consumer: consumer.id)
+        return TextReply(text: "\(count) dead letters of \(consumer.name) are sent again")
+    }
+
+    // MARK: What is shown
+
+    private func unready() -> String? {
+        let status = log.status
+        if status.refusal != nil { return "the spool takes no spans: \(status.trouble)" }
+        return nil
+    }
+
+    private func metrics() -> String {
+        let deliveries = delivery.status() ?? []
+        return MetricsPage(
+            report(deliveries), deliveries: deliveries, journalLinesLost: journal.linesLost,
+            durability: log.options.durability.rawValue
+        ).body
+    }
+
+    private func report() -> StatusReport { report(delivery.status() ?? []) }
+
+    private func report(_ deliveries: [DestinationStatus]) -> StatusReport {
+        let status = log.status
+        let letters = (try? log.reader().deadLetterCounts()) ?? [:]
+        var sources = doors.withLock { $0 }.map { StatusReport.Source($0.id, $0.socket, $0.counters, status.rejections) }
+        if let address = httpAddress.withLock({ $0 }) { sources.append(StatusReport.Source(name: "http", address: address)) }
+        return StatusReport(
+            version: version, pid: getpid(), uptimeSeconds: Double(Clock.system.monotonic() - started) / 1e9, files: settings.withLock { $0.files },
+            spool: StatusReport.Spool(status, log.options), sources: sources,
+            destinations: deliveries.map { one in
+                StatusReport.Destination(one, status.consumers[one.consumer], letters[one.consumer] ?? [:])
+            })
+    }
+
+    /// What `systemctl status` shows in one line.
+    private func statusLine() -> String {
+        let status = log.status
+        if status.refusal != nil { return "no spans are taken: \(status.trouble)" }
+        let deliveries = delivery.status() ?? []
+        let waiting = deliveries.map(\.backlogSpans).max() ?? 0
+        let troubled = deliveries.filter { $0.state != .idle && $0.state != .delivering }.map { "\($0.name): \($0.state.rawValue) (\($0.detail))" }
+        return (["\(waiting) spans spooled"] + troubled).joined(separator: "; ")
+    }
+}

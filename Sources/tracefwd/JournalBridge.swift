@@ -1,0 +1,185 @@
+import Delivery
+import Journal
+import Logging
+import Settings
+import SpanModel
+import Source
+import Spool
+import Synchronization
+import Threading
+
+/// Makes the journal's sentences of what the rooms tell. It is called on their threads, and logging never blocks.
+final class JournalBridge: Sendable {
+    private struct State {
+        var rejections = Rejections()
+        var dropped: [SourceID: (count: Int, since: UInt64)] = [:]
+        var accepted: Int64
+        var delivered: Int64 = 0
+        var troubleSince: UInt64 = 0
+        var isFull = false
+        var rejectedAtTrouble: Int64 = 0
+        var breakerSince: [String: UInt64] = [:]
+        var acceptFailedAt: UInt64 = 0
+    }
+
+    private let logger: Logger
+    private let log: SpanLog
+    private let policy: String
+    private let state: Mutex<State>
+    private let acceptedBefore: Int64
+
+    init(logger: Logger, log: SpanLog, whenFull: Settings.WhenFull) {
+        (self.logger, self.log) = (logger, log)
+        policy =
+            switch whenFull {
+            case .reject: "reject"
+            case .dropOldest: "drop_oldest"
+            case .block(let patience): "block \(patience)"
+            }
+        acceptedBefore = log.status.accepted
+        state = Mutex(State(accepted: log.status.accepted))
+    }
+
+    /// What this run has done.
+    var totals: (accepted: Int, delivered: Int) {
+        let state = state.withLock { ($0.accepted, $0.delivered) }
+        return (Int(state.0 - acceptedBefore), Int(state.1))
+    }
+
+    private func now() -> UInt64 { Clock.system.monotonic() }
+
+    private func backlog(_ destination: String) -> Int {
+        let status = log.status
+        guard let consumer = status.consumers.values.first(where: { $0.name == destination }) else { return 0 }
+        return Int(status.accepted - consumer.cursor.position - consumer.cursor.settledBeyond)
+    }
+
+    func tell(_ event: SpoolEvent) {
+        switch event {
+        case .committed(_, let refusal, let lastID):
+            let reports = state.withLock { state in
+                if refusal == nil { state.accepted = lastID }
+                return state.rejections.due(now: now())
+            }
+            for report in reports { logger.spansRejected(report) }
+        case .trouble(let error):
+            begin(full: false)
+            logger.commitFailed(path: log.options.path, code: Int(error.code), text: error.message, spans: 0)
+        case .full(let disk):
+            begin(full: true)
+            logger.spoolFull(path: log.options.path, bytes: log.status.usedBytes, bytesMax: log.options.maxSize, policy: policy, onDisk: disk)
+        case .recovered:
+            let (since, full, rejected) = state.withLock { ($0.troubleSince, $0.isFull, $0.rejectedAtTrouble) }
+            let time = Duration.nanoseconds(Int64(now() - since))
+            if full {
+                logger.spoolOpenAgain(path: log.options.path, after: time, rejected: Int(rejectedSpans - rejected))
+            } else {
+                logger.commitsAgain(path: log.options.path, after: time)
+            }
+        case .agedOut(let letters):
+            logger.platformNote("spool", "\(letters) dead letters were let go: older than spool.dead_letters.retain, or over its max_size")
+        case .pressure: break
+        }
+    }
+
+    private var rejectedSpans: Int64 {
+        log.status.rejections.reduce(0) { $1.key.reason == Refusal.full.rawValue ? $0 + $1.value : $0 }
+    }
+
+    private func begin(full: Bool) {
+        let rejected = rejectedSpans
+        state.withLock { state in
+            (state.troubleSince, state.isFull, state.rejectedAtTrouble) = (now(), full, rejected)
+        }
+    }
+
+    func tell(_ event: SourceEvent) {
+        switch event {
+        case .peerRefused(let source, let uid, let pid, let allowed):
+            logger.peerRefused("\(source)", uid: Int(uid), pid: Int(pid), allowed: allowed)
+        case .acceptFailed(let source, let reason):
+            let isNews = state.withLock { state in
+                defer { state.acceptFailedAt = now() }
+                return now() > state.acceptFailedAt + 10_000_000_000
+            }
+            if isNews {
+                logger.sourceFailed("\(source)", at: "its socket", error: "no connection can be taken: \(reason)", remedy: "raise LimitNOFILE=, or see who opens so many")
+            }
+        case .rejected(let source, let reason, let count):
+            let report = state.withLock { $0.rejections.rejected(spans: count, source: "\(source)", reason: reason, now: now()) }
+            if let report { logger.spansRejected(report) }
+        case .kernelDropped(let source, let datagrams):
+            let told: Int? = state.withLock { state in
+                var entry = state.dropped[source] ?? (0, 0)
+                entry.count += datagrams
+                defer { state.dropped[source] = entry }
+                guard now() >= entry.since + 10_000_000_000 else { return nil }
+                let count = entry.count
+                entry = (0, now())
+                return count
+            }
+            if let told { logger.datagramsDropped("\(source)", datagrams: told, within: .seconds(10)) }
+        }
+    }
+
+    func tell(_ event: DeliveryEvent) {
+        switch event {
+        case .firstDelivery: break
+        case .delivered(let name, let spans, let bytes, let milliseconds, let attempt):
+            let before = state.withLock { state in
+                defer { state.delivered += Int64(spans) }
+                return state.delivered
+            }
+            if before == 0 { logger.firstDelivery(name, spans: spans, took: .milliseconds(milliseconds)) }
+            logger.batchDelivered(name, spans: spans, bytes: bytes, attempt: attempt, took: .milliseconds(milliseconds))
+        case .retrying(let name, let spans, let status, let attempt, let wait, let detail):
+            logger.retrying(name, spans: spans, status: status == 0 ? nil : status, reason: detail, attempt: attempt, after: wait)
+        case .breakerOpened(let name, let failures, let wait, let detail):
+            state.withLock { $0.breakerSince[name] = now() }
+            logger.breakerOpened(name, failures: failures, reason: detail, probeIn: wait, backlog: backlog(name))
+        case .breakerClosed(let name):
+            let since = state.withLock { $0.breakerSince.removeValue(forKey: name) } ?? now()
+            logger.breakerClosed(name, after: .nanoseconds(Int64(now() - since)), backlog: backlog(name))
+        case .paused(let name, let reason, let status, let detail, let probe):
+            if let probe {
+                logger.paused(name, status: status, detail: detail.isEmpty ? reason : detail, probeIn: probe)
+            } else {
+                logger.disabled(name, backlog: backlog(name))
+            }
+        case .resumed(let name): logger.resumed(name, why: "it answers again", backlog: backlog(name))
+        case .deadLetters(let name, let spans, let reason, let status, let detail):
+            logger.deadLetters(name, spans: spans, status: status == 0 ? nil : status, reason: detail.isEmpty ? reason : "\(reason): \(detail)")
+        case .parked(let name, let spans, let reason, let next): logger.parked(name, spans: spans, reason: reason, nextIn: next)
+        case .replayed(let name, let spans): logger.platformNote(name, "\(spans) dead letters were delivered")
+        case .expired(let name, let spans, let reason):
+            guard reason != "skipped" else { return }
+            let limit =
+                switch reason {
+                case "max_age": "destinations.\(name).max_age"
+                case "removed": "spool.history"
+                default: "spool.max_size or destinations.\(name).backlog"
+                }
+            logger.expired(name, spans: Int(spans), reason: reason, limit: limit)
+        case .lost(let name, let spans):
+            logger.spansLost(name, spans: Int(spans))
+        case .note(let name, let text): logger.platformNote(name, text)
+        case .readFailed(let name, let error): logger.platformNote(name, "its spans cannot be read: \(error)")
+        case .clockJumped(let by): logger.clockJumped(by: by)
+        case .summary(let status, let spans, let batches, let p95, let retries):
+            logger.summary(
+                status.name,
+                DestinationSummary(
+                    within: .seconds(10), spans: Int(spans), batches: Int(batches), p95: p95 > 0 && p95 < .infinity ? .seconds(p95) : nil, retries: Int(retries),
+                    backlog: Int(status.backlogSpans), oldest: status.backlogSpans > 0 ? .seconds(status.oldestAgeSeconds) : nil))
+        }
+    }
+
+    /// A person has given an order.
+    func told(_ order: DeliveryEngine.Order, _ name: String) {
+        switch order {
+        case .pause: logger.pausedByHand(name, backlog: backlog(name))
+        case .resume: logger.resumed(name, why: "by hand", backlog: backlog(name))
+        case .skip, .seek: logger.cursorMoved(name)
+        }
+    }
+}

@@ -1,8 +1,0 @@
-import ArgumentParser
-import Hummingbird
-import ServiceLifecycle
-
-@main
-struct Tracefwd: AsyncParsableCommand {
-    mutating func run() async throws {}
-}

@@ -1,0 +1,158 @@
+import Delivery
+import Foundation
+import Spool
+
+/// What `status` shows. Its JSON form is for scripts: it only grows.
+struct StatusReport: Codable, Sendable {
+    struct Spool: Codable, Sendable {
+        var path: String
+        var id: String
+        var durability: String
+        var accepted: Int64
+        var oldestId: Int64
+        var usedBytes: Int
+        var maxBytes: Int
+        var walBytes: Int
+        var commits: Int64
+        /// `spool_full` or `io_error` while no spans are taken.
+        var refusal: String?
+        var trouble: String?
+    }
+
+    struct Source: Codable, Sendable {
+        var name: String
+        var address: String
+        var inherited: Bool
+        var bytes: Int
+        var connections: Int
+        var connectionsOpen: Int
+        var connectionsRefused: Int
+        var datagrams: Int
+        var kernelDropped: Int
+        var answersDropped: Int
+        var endBeforeStart: Int
+        var rejected: [String: Int64]
+    }
+
+    struct LedgerLine: Codable, Sendable {
+        var outcome: String
+        var reason: String
+        var route: String
+        var spans: Int64
+        var bytes: Int64
+    }
+
+    struct Destination: Codable, Sendable {
+        var name: String
+        var type: String
+        var target: String
+        var state: String
+        var detail: String
+        var base: Int64
+        var position: Int64
+        var settledBeyond: Int64
+        var backlogSpans: Int64
+        var backlogBytes: Int64
+        var inFlightSpans: Int64
+        var oldestAgeSeconds: Double
+        var lastDeliveredAt: String?
+        var lastError: String?
+        var requests: Int64
+        var retries: Int64
+        var deadLetters: [String: Int64]
+        var ledger: [LedgerLine]
+        /// position - base + settled beyond = the sum of the ledger.
+        var balances: Bool
+    }
+
+    var version: String
+    var pid: Int32
+    var uptimeSeconds: Double
+    var files: [String]
+    var spool: Spool
+    var sources: [Source]
+    var destinations: [Destination]
+
+    var text: String {
+        var lines = ["tracefwd \(version), pid \(pid), up \(human(seconds: uptimeSeconds)), configuration \(files.joined(separator: ", "))"]
+        lines.append(
+            "spool \(spool.path): \(spool.accepted) spans accepted, \(human(bytes: spool.usedBytes)) of \(human(bytes: spool.maxBytes)) used, "
+                + "durability \(spool.durability)")
+        if let trouble = spool.trouble { lines.append("  NO SPANS ARE TAKEN: \(trouble)") }
+        for source in sources {
+            var line = "source \(source.name) at \(source.address)"
+            if source.name == "unix" { line += ", \(source.connectionsOpen) of \(source.connections) connections open" }
+            if source.kernelDropped > 0 { line += ", \(source.kernelDropped) datagrams dropped by the kernel" }
+            lines.append(line)
+            for (reason, count) in source.rejected.sorted(by: { $0.key < $1.key }) { lines.append("  rejected \(count): \(reason)") }
+        }
+        let width = destinations.map(\.name.count).max() ?? 0
+        for one in destinations {
+            var line = "\(one.name.padding(toLength: width, withPad: " ", startingAt: 0))  \(one.state)"
+            line += one.backlogSpans > 0 ? ", \(one.backlogSpans) spans wait, the oldest for \(human(seconds: one.oldestAgeSeconds))" : ", nothing waits"
+            lines.append(line)
+            if !one.detail.isEmpty { lines.append("  \(one.detail)") }
+            for entry in one.ledger.sorted(by: { $0.spans > $1.spans }) {
+                let why = [entry.reason, entry.route.isEmpty ? "" : "route \(entry.route)"].filter { !$0.isEmpty }.joined(separator: ", ")
+                lines.append("  \(entry.outcome) \(entry.spans)\(why.isEmpty ? "" : " (\(why))")")
+            }
+            if !one.balances { lines.append("  THE BOOKS DO NOT BALANCE: please report this with `tracefwd status --json`") }
+        }
+        return lines.joined(separator: "\n")
+    }
+}
+
+struct DeadListReply: Codable, Sendable {
+    struct Letter: Codable, Sendable {
+        var destination: String
+        var span: Int64
+        var state: String
+        var reason: String
+        var status: Int
+        var detail: String
+        var attempts: Int
+        var firstAt: String
+        var lastAt: String
+        var nextAt: String?
+        var weight: Int64
+
+        init(_ letter: DeadLetter, destination: String) {
+            (self.destination, span, state) = (destination, letter.span, letter.state.rawValue)
+            (reason, status, detail, attempts) = (letter.reason, letter.status, letter.detail, letter.attempts)
+            (firstAt, lastAt, nextAt) = (time(milliseconds: letter.firstAt), time(milliseconds: letter.lastAt), letter.nextAt.map(time))
+            weight = letter.weight
+        }
+    }
+
+    var letters: [Letter]
+
+    var text: String {
+        guard !letters.isEmpty else { return "no dead letters" }
+        return letters.map { letter in
+            let answer = letter.status > 0 ? " (\(letter.status))" : ""
+            let many = letter.weight > 1 ? ", stands for \(letter.weight) spans" : ""
+            return "\(letter.destination)  span \(letter.span)  \(letter.state)  \(letter.reason)\(answer)  attempts \(letter.attempts)  "
+                + "last \(letter.lastAt)\(letter.nextAt.map { ", next \($0)" } ?? "")\(many)\n    \(letter.detail)"
+        }.joined(separator: "\n")
+    }
+}
+
+func time(milliseconds: Int64) -> String { Date(timeIntervalSince1970: Double(milliseconds) / 1000).ISO8601Format(.init(includingFractionalSeconds: true)) }
+
+func human(seconds: Double) -> String {
+    switch seconds {
+    case ..<60: "\(Int(seconds)) s"
+    case ..<3600: "\(Int(seconds / 60)) min"
+    case ..<86400: "\(Int(seconds / 3600)) h \(Int(seconds / 60) % 60) min"
+    default: "\(Int(seconds / 86400)) d \(Int(seconds / 3600) % 24) h"
+    }
+}
+
+func human(bytes: Int) -> String {
+    switch bytes {
+    case ..<1024: "\(bytes) B"
+    case ..<(1 << 20): "\(bytes >> 10) KiB"
+    case ..<(1 << 30): "\(bytes >> 20) MiB"
+    default: String(format: "%.1f GiB", Double(bytes) / Double(1 << 30))
+    }
+}
