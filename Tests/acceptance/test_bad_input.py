@@ -88,10 +88,12 @@ def test_a_number_of_a_million_digits(daemon: Daemon, collector: OTLPSink) -> No
     assert got.attributes["n"] == digits.decode()
 
 
-@pytest.mark.parametrize("number", [b"1" * 1_000_000, b"0." + b"1" * 1_000_000, b"1e" + b"9" * 1_000_000])
+@pytest.mark.parametrize("number", [b"1" * 1_000_000, b"1e" + b"9" * 1_000_000, b"-" + b"1" * 1_000_000])
 def test_a_time_of_a_million_digits(daemon: Daemon, collector: OTLPSink, number: bytes) -> None:
     """No time, and no long computation either."""
-    assert between_neighbours(daemon, collector, b'{"name":"a","start_time":' + number + b"}") in (["bad_timestamp"], [])
+    begin = time.monotonic()
+    assert between_neighbours(daemon, collector, b'{"name":"a","start_time":' + number + b"}") == ["bad_timestamp"]
+    assert time.monotonic() - begin < 5
 
 
 def test_a_thousand_connections_that_send_nothing(daemon: Daemon, collector: OTLPSink) -> None:
@@ -136,7 +138,7 @@ def test_the_largest_datagram_of_garbage(daemon: Daemon, collector: OTLPSink) ->
     after = make_span(name="after")
     send_datagrams(daemon.udp, line(after))
     eventually(lambda: after["span_id"] in collector.span_ids)
-    assert daemon.counted("tracefwd_lines_rejected_total", reason="invalid_json") == 1
+    eventually(lambda: daemon.counted("tracefwd_lines_rejected_total", reason="invalid_json") == 1, 5)
 
 
 def test_all_of_it_at_once_beside_a_well_behaved_client(daemon: Daemon, collector: OTLPSink) -> None:

@@ -218,7 +218,7 @@ def test_send_fails_where_a_span_was_rejected(daemon: Daemon, collector: OTLPSin
 
 def test_send_fails_where_no_daemon_is(make_daemon: MakeDaemon) -> None:
     """Exit status 1 and a sentence with the socket's path."""
-    daemon = make_daemon({})
+    daemon = make_daemon({"screen": {"type": "console"}})
     result = daemon.run("send", standard_input=line(make_span()))
     assert result.returncode == 1
     assert str(daemon.socket) in result.stderr
@@ -245,6 +245,24 @@ def test_a_live_command_without_a_daemon_says_so(daemon: Daemon) -> None:
     result = daemon.run("status")
     assert result.returncode == 1
     assert str(daemon.control) in result.stderr
+
+
+def test_live_commands_need_no_secret_of_the_daemon(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
+    """The service manager's environment and credentials are the daemon's alone; a person's shell has neither."""
+    headers = {"authorization": "Bearer ${TEST_TRACEFWD_KEY}"}
+    daemon = make_daemon({"collector": {"type": "otlp", "endpoint": collector.url, "headers": headers, **QUICK}})
+    daemon.start(environment={"TEST_TRACEFWD_KEY": "from-the-environment"})
+    assert daemon.run("send", standard_input=line(make_span())).returncode == 0
+    collector.wait_for(1)
+    for words in (["status"], ["status", "--json"], ["dead", "list"], ["reload"], ["pause", "collector"], ["spool", "info"]):
+        assert "from-the-environment" not in daemon.call(*words)
+
+
+def test_live_commands_work_while_the_file_is_broken(daemon: Daemon, collector: OTLPSink) -> None:
+    """Whoever repairs a configuration still sees what the daemon does under the old one."""
+    daemon.config_file.write_text(daemon.config_file.read_text().replace('"type": "otlp"', '"type": "otpl"'))
+    assert daemon.status().accepted == 0
+    daemon.call("pause", "collector")
 
 
 def test_tail_shows_accepted_spans_as_they_come(daemon: Daemon) -> None:

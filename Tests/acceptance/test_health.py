@@ -6,7 +6,7 @@ import pytest
 
 from client import Client, send_all
 from conftest import MakeDaemon
-from daemon import QUICK, Daemon, free_port
+from daemon import QUICK, Daemon, eventually, free_port
 from sink import OTLPSink
 from spans import make_spans
 
@@ -42,7 +42,7 @@ def test_metrics_are_the_ledger(daemon: Daemon, collector: OTLPSink) -> None:
     while status.spooled["up"]:
         status = daemon.status()
     assert daemon.counted("tracefwd_spans_accepted_total") == status.accepted == 50
-    assert daemon.counted("tracefwd_lines_rejected_total", reason="invalid_json") == 1
+    eventually(lambda: daemon.counted("tracefwd_lines_rejected_total", reason="invalid_json") == 1, 5)
     assert daemon.counted("tracefwd_spans_total", destination="up", outcome="delivered") == 50
     assert daemon.counted("tracefwd_destination_backlog_spans", destination="down") == 50
 

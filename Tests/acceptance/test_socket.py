@@ -174,7 +174,7 @@ def test_a_rejected_line_has_its_reason_and_its_number(daemon: Daemon, collector
     assert answer["errors"] == [{"line": 2, "reason": reason}]
     collector.wait_for(2)
     assert collector.span_ids == ids([before, after])
-    assert daemon.counted("tracefwd_lines_rejected_total", reason=reason) == 1
+    eventually(lambda: daemon.counted("tracefwd_lines_rejected_total", reason=reason) == 1, 5)
 
 
 def test_lines_end_with_lf_or_crlf_and_the_last_one_may_lack_it(daemon: Daemon, collector: OTLPSink) -> None:
