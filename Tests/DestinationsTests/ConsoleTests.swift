@@ -20,7 +20,9 @@ struct ConsoleTests {
 
     @Test(
         "durations read well",
-        arguments: [(0, "0 ms"), (12_345_678, "12 ms"), (1_050_000_000, "1.05 s"), (59_999_999_999, "59.99 s"), (125_000_000_000, "2 m 5 s")] as [(UInt64, String)])
+        arguments: [
+            (0, "0 ms"), (12_345_678, "12 ms"), (1_050_000_000, "1.05 s"), (59_999_999_999, "59.99 s"), (125_000_000_000, "2 m 5 s"),
+        ] as [(UInt64, String)])
     func durations(nanoseconds: UInt64, text: String) throws {
         var span = TestSpan()
         span.end = span.start + nanoseconds
@@ -32,7 +34,9 @@ struct ConsoleTests {
     @Test("what a span lacks is a dash")
     func bare() throws {
         let span = TestSpan(name: "job", kind: 0, end: nil, texts: [], counts: [], status: 0)
-        #expect(try line(span).split(separator: " ", omittingEmptySubsequences: true).dropFirst(3).joined(separator: " ") == "job - - - unset\n")
+        #expect(
+            try line(span).split(separator: " ", omittingEmptySubsequences: true).dropFirst(3).joined(separator: " ") == "job - - - unset\n"
+        )
     }
 
     @Test("a sender cannot steer the terminal, nor break the line")

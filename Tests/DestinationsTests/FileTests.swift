@@ -79,7 +79,9 @@ struct FileTests {
         #expect(status.st_mode & 0o777 == mode)
     }
 
-    @Test("a torn last line of a crash is cut back", arguments: ["", "{1}\n", "{1}\n{2}\n"], ["", "{", "{\"a\":\"\(String(repeating: "x", count: 200_000))"])
+    @Test(
+        "a torn last line of a crash is cut back", arguments: ["", "{1}\n", "{1}\n{2}\n"],
+        ["", "{", "{\"a\":\"\(String(repeating: "x", count: 200_000))"])
     func torn(whole: String, rest: String) throws {
         try folder.put("spans.ndjson", whole + rest)
         try sink().write(write("{9}\n"))
@@ -220,7 +222,9 @@ struct FileTests {
 
     @Test("only so many rotated files are kept, the newest, and no other file is touched")
     func keep() throws {
-        for name in ["spans.ndjson.1", "spans.ndjson.bak", "spans.ndjson.20261126T0930Z", "other.20200101T000000Z.gz"] { try folder.put(name, "x") }
+        for name in ["spans.ndjson.1", "spans.ndjson.bak", "spans.ndjson.20261126T0930Z", "other.20200101T000000Z.gz"] {
+            try folder.put(name, "x")
+        }
         let sink = try sink {
             $0.rotation = FileSink.Rotation(sizeMax: 1, keep: 2)
             $0.compress = true

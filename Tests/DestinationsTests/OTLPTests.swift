@@ -17,14 +17,17 @@ struct OTLPDestinationTests {
         "endpoint is a base: its path stays, /v1/traces follows with one slash between",
         arguments: [
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"), ("http://127.0.0.1:4318/", "http://127.0.0.1:4318/v1/traces"),
-            ("https://example.com/otlp", "https://example.com/otlp/v1/traces"), ("https://example.com/a/b//", "https://example.com/a/b/v1/traces"),
+            ("https://example.com/otlp", "https://example.com/otlp/v1/traces"),
+            ("https://example.com/a/b//", "https://example.com/a/b/v1/traces"),
             ("https://example.com/a?key=1", "https://example.com/a/v1/traces?key=1"),
         ])
     func base(endpoint: String, url: String) throws {
         #expect(try otlp("endpoint: '\(endpoint)'").url == url)
     }
 
-    @Test("traces_endpoint is used as it is", arguments: ["http://127.0.0.1:4318", "https://example.com/otel/", "https://example.com/v1/traces"])
+    @Test(
+        "traces_endpoint is used as it is",
+        arguments: ["http://127.0.0.1:4318", "https://example.com/otel/", "https://example.com/v1/traces"])
     func literal(url: String) throws {
         #expect(try otlp("traces_endpoint: '\(url)'").url == url)
     }
@@ -75,7 +78,9 @@ struct OTLPDestinationTests {
     func json() throws {
         let requests = try otlp("encoding: json").encode(views([TestSpan()]), context)
         #expect(requests[0]["Content-Type"] == "application/json")
-        #expect(requests[0].text.hasPrefix(#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"#))
+        #expect(
+            requests[0].text.hasPrefix(
+                #"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"#))
         #expect(requests[0].text.hasSuffix(#"{"key":"gen_ai.usage.output_tokens","value":{"intValue":"30"}}],"status":{"code":1}}]}]}]}"#))
     }
 
@@ -111,7 +116,9 @@ struct OTLPDestinationTests {
     @Test("a damaged span is told, so that the others go on")
     func damaged() throws {
         let otlp = try otlp()
-        #expect(throws: EncodeError(span: 2, reason: "malformed_span")) { try otlp.encode(views(TestSpan.many(2)) + [damagedView()], context) }
+        #expect(throws: EncodeError(span: 2, reason: "malformed_span")) {
+            try otlp.encode(views(TestSpan.many(2)) + [damagedView()], context)
+        }
     }
 
     // MARK: Answers
@@ -123,11 +130,13 @@ struct OTLPDestinationTests {
         "a success without a partial success is a delivery, whatever its body is",
         arguments: [
             Response(status: 200), Response(status: 202), Response(status: 204), Response(status: 200, headers: protobufType),
-            Response(status: 200, headers: protobufType, body: [UInt8](hex: "0a00")), Response(status: 200, headers: jsonType, body: Array("{}".utf8)),
+            Response(status: 200, headers: protobufType, body: [UInt8](hex: "0a00")),
+            Response(status: 200, headers: jsonType, body: Array("{}".utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{}}"#.utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":"0"}}"#.utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":null}"#.utf8)),
-            Response(status: 200, headers: ["content-type": "text/html"], body: Array("<html>{\"partialSuccess\":{\"rejectedSpans\":5}}".utf8)),
+            Response(
+                status: 200, headers: ["content-type": "text/html"], body: Array("<html>{\"partialSuccess\":{\"rejectedSpans\":5}}".utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":"5""#.utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":[]}}"#.utf8)),
             Response(status: 200, headers: protobufType, body: [UInt8](hex: "0a0808021206626164")),
@@ -145,7 +154,8 @@ struct OTLPDestinationTests {
         Response(status: 200, headers: ["content-type": "application/protobuf"], body: [UInt8](hex: "0a0a08021206626164206964")),
         Response(status: 200, body: [UInt8](hex: "0a0a08021206626164206964")),
         Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":"2","errorMessage":"bad id"}}"#.utf8)),
-        Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":2,"errorMessage":"bad id","x":1}}"#.utf8)),
+        Response(
+            status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":2,"errorMessage":"bad id","x":1}}"#.utf8)),
     ]
 
     @Test("some refused, and which is unknown", arguments: partials)
@@ -176,7 +186,8 @@ struct OTLPDestinationTests {
     @Test(
         "the rest is judged by its status",
         arguments: [
-            (400, Verdict.refused(reason: "http_400", detail: "answered 400")), (401, .pause(reason: "unauthorized", detail: "answered 401")),
+            (400, Verdict.refused(reason: "http_400", detail: "answered 400")),
+            (401, .pause(reason: "unauthorized", detail: "answered 401")),
             (403, .pause(reason: "forbidden", detail: "answered 403")), (404, .pause(reason: "not_found", detail: "answered 404")),
             (405, .refused(reason: "http_405", detail: "answered 405")), (408, .retry(detail: "answered 408")), (413, .tooLarge),
             (415, .refused(reason: "http_415", detail: "answered 415")), (429, .retry(detail: "answered 429", throttle: true)),

@@ -59,7 +59,8 @@ func views(_ spans: [TestSpan], firstID: Int64 = 1) -> [SpanView] {
         let (bytes, resource, scope) = span.stored
         batch.entries.append(
             SpanEntry(
-                offset: UInt32(batch.payload.count), length: UInt32(bytes.count), resourceLength: UInt32(resource), scopeLength: UInt32(scope),
+                offset: UInt32(batch.payload.count), length: UInt32(bytes.count), resourceLength: UInt32(resource),
+                scopeLength: UInt32(scope),
                 receivedAt: 0, traceHash: 0, sender: SpanEntry.unknownSender, source: SourceID.unix.rawValue))
         batch.payload += bytes
     }

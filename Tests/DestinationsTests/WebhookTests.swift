@@ -11,11 +11,15 @@ import Testing
 struct WebhookTests {
     private static let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-    private func webhook(_ yaml: String) throws -> Webhook { Webhook(try settings("type: webhook, url: 'https://example.com/hooks', " + yaml)) }
+    private func webhook(_ yaml: String) throws -> Webhook {
+        Webhook(try settings("type: webhook, url: 'https://example.com/hooks', " + yaml))
+    }
 
     // MARK: Signatures (the contract's vectors)
 
-    private static let first = (id: "msg_p5jXN8AQM9LWM0D4loKWxJek", seconds: UInt64(1_614_265_330), body: Array(#"{"test": 2432232314}"#.utf8))
+    private static let first = (
+        id: "msg_p5jXN8AQM9LWM0D4loKWxJek", seconds: UInt64(1_614_265_330), body: Array(#"{"test": 2432232314}"#.utf8)
+    )
     private static let second = (
         id: "tfw_0190a1b2c3d4", seconds: UInt64(1_700_000_001),
         body: Array(#"{"type":"llm.span","timestamp":"2023-11-14T22:13:21Z","data":{"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}}"#.utf8)
@@ -65,7 +69,8 @@ struct WebhookTests {
     @Test(
         "secrets are read with or without padding, and what decodes to nothing is no secret",
         arguments: [
-            ("whsec_YQ==", true), ("whsec_YQ", true), ("YWI=", true), ("YWI", true), ("whsec_", false), ("whsec_?", false), ("whsec_Y", false), ("", false),
+            ("whsec_YQ==", true), ("whsec_YQ", true), ("YWI=", true), ("YWI", true), ("whsec_", false), ("whsec_?", false),
+            ("whsec_Y", false), ("", false),
             ("whsk_YQ==", false), ("whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=", false),
         ])
     func parsing(text: String, isKey: Bool) {
@@ -94,7 +99,8 @@ struct WebhookTests {
         let body = Array("{id} {body}".utf8)
         let vector = (id: "tfw_1", seconds: UInt64(5), body: body)
         let hex = HMACStyle(
-            secret: Secret("k"), header: "X-Sig", algorithm: .sha256, encoding: .hex, prefix: "v0=", template: "v0:{timestamp}:{id}:é:{body}")
+            secret: Secret("k"), header: "X-Sig", algorithm: .sha256, encoding: .hex, prefix: "v0=",
+            template: "v0:{timestamp}:{id}:é:{body}")
         let code = HMAC<SHA256>.authenticationCode(for: Array("v0:5:tfw_1:é:{id} {body}".utf8), using: SymmetricKey(data: Array("k".utf8)))
         #expect(headers(.hmac(hex), vector)["X-Sig"] == "v0=" + hexText(code))
         let base64 = HMACStyle(secret: Secret("k"), header: "X-Sig", algorithm: .sha512, encoding: .base64, prefix: "", template: "{body}")
@@ -106,7 +112,10 @@ struct WebhookTests {
     func plain() {
         let vector = (id: "", seconds: UInt64(0), body: [UInt8]())
         #expect(headers(.bearer(Secret("sesame")), vector) == ["Authorization": "Bearer sesame"])
-        #expect(headers(.basic(user: "Aladdin", password: Secret("open sesame")), vector) == ["Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="])
+        #expect(
+            headers(.basic(user: "Aladdin", password: Secret("open sesame")), vector) == [
+                "Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+            ])
         #expect(headers(.unsigned, vector).isEmpty)
     }
 
@@ -118,7 +127,10 @@ struct WebhookTests {
     @Test(
         "each format has its body, type and event",
         arguments: [
-            ("batch", "application/json", #"{"type":"llm.spans","timestamp":"2023-11-14T22:13:22Z","data":{"spans":["# + native + #"],"count":1}}"#),
+            (
+                "batch", "application/json",
+                #"{"type":"llm.spans","timestamp":"2023-11-14T22:13:22Z","data":{"spans":["# + native + #"],"count":1}}"#
+            ),
             ("single", "application/json", #"{"type":"llm.span","timestamp":"2023-11-14T22:13:21Z","data":"# + native + "}"),
             ("ndjson", "application/x-ndjson", native + "\n"),
             (
@@ -204,13 +216,16 @@ struct WebhookTests {
     @Test(
         "mistakes are told with their remedy, and no secret with them",
         arguments: [
-            ("", "is standard, which needs secrets; sign: none sends without a signature"), ("secrets: ['hunter2 is no base64']", "one of them is not"),
-            ("sign: github", "needs secrets"), ("sign: stripe", "needs secrets"), ("sign: bearer", "needs token"), ("sign: basic, user: a", "needs user and password"),
+            ("", "is standard, which needs secrets; sign: none sends without a signature"),
+            ("secrets: ['hunter2 is no base64']", "one of them is not"),
+            ("sign: github", "needs secrets"), ("sign: stripe", "needs secrets"), ("sign: bearer", "needs token"),
+            ("sign: basic, user: a", "needs user and password"),
             ("sign: hmac, secrets: [k]", "needs a section hmac"), ("sign: hmac, secrets: [k], hmac: {}", "header"),
             ("sign: hmac, secrets: [k], hmac: {header: 'a b'}", "no name of a header"),
             ("sign: hmac, secrets: [k], hmac: {header: X, template: '{id}'}", "does not sign the {body}"),
             ("sign: github, secrets: [a, b]", "sends one signature"), ("sign: none, headers: {Host: x}", "Host"),
-            ("sign: none, headers: {content-length: '1'}", "content-length"), ("sign: bearer, token: t, headers: {authorization: x}", "authorization is set by sign: bearer"),
+            ("sign: none, headers: {content-length: '1'}", "content-length"),
+            ("sign: bearer, token: t, headers: {authorization: x}", "authorization is set by sign: bearer"),
             ("secrets: ['\(secret)'], headers: {Webhook-Id: x}", "Webhook-Id is set by sign: standard"),
             ("sign: github, secrets: [a], headers: {X-Hub-Signature-256: x}", "X-Hub-Signature-256 is set by sign: github"),
             ("sign: hmac, secrets: [a], hmac: {header: X-Sig}, headers: {x-sig: x}", "x-sig is set by sign: hmac"),
@@ -223,7 +238,8 @@ struct WebhookTests {
 
     @Test("other headers may be set, the content type too")
     func headers() throws {
-        let sent = try webhook("sign: none, headers: {content-type: application/cloudevents+json, x-a: b}").encode(views([TestSpan()]), context)[0]
+        let sent = try webhook("sign: none, headers: {content-type: application/cloudevents+json, x-a: b}").encode(
+            views([TestSpan()]), context)[0]
         #expect(sent["Content-Type"] == "application/cloudevents+json")
         #expect(sent.headers.filter { $0.name.lowercased() == "content-type" }.count == 1)
         #expect(sent["x-a"] == "b")
@@ -244,8 +260,10 @@ struct WebhookTests {
             (200, Verdict.delivered()), (204, .delivered()),
             (302, .pause(reason: "redirect", detail: "answered 302; redirects are not followed, configure the new address")),
             (410, .disable(reason: "gone", detail: "answered 410")), (401, .pause(reason: "unauthorized", detail: "answered 401")),
-            (403, .pause(reason: "forbidden", detail: "answered 403")), (404, .pause(reason: "not_found", detail: "answered 404")), (413, .tooLarge),
-            (408, .retry(detail: "answered 408")), (425, .retry(detail: "answered 425")), (429, .retry(detail: "answered 429", throttle: true)),
+            (403, .pause(reason: "forbidden", detail: "answered 403")), (404, .pause(reason: "not_found", detail: "answered 404")),
+            (413, .tooLarge),
+            (408, .retry(detail: "answered 408")), (425, .retry(detail: "answered 425")),
+            (429, .retry(detail: "answered 429", throttle: true)),
             (500, .retry(detail: "answered 500")), (502, .retry(detail: "answered 502", throttle: true)),
             (504, .retry(detail: "answered 504", throttle: true)), (400, .refused(reason: "http_400", detail: "answered 400")),
             (409, .refused(reason: "http_409", detail: "answered 409")),
