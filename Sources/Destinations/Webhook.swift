@@ -23,7 +23,7 @@ struct Webhook: RegisteredDestination {
             "How the receiver knows who sends: a signature in one of four styles, a token, a password, or not at all."),
         Key(
             "secrets", .list(.secret), .nothing("none"),
-            "The keys of a signature, the current one first. `standard` and `stripe` sign with each, so that a key can be replaced in peace."
+            "The keys of a signature, the current one first. `standard` and `stripe` sign with each, so that a key can be replaced."
         ),
         Key("token", .secret, .nothing("none"), "The token of `sign: bearer`."),
         Key("user", .string, .nothing("none"), "The user of `sign: basic`."),

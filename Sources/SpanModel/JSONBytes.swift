@@ -1,3 +1,5 @@
+import CShim
+
 /// Writes JSON (RFC 8259) into bytes: commas are put by itself, strings are escaped minimally, and text that is no UTF-8 is repaired
 /// (U+FFFD), so that what comes out is always JSON. It does not watch that keys and values alternate: that is the caller's part.
 ///
@@ -338,20 +340,10 @@ private func civilDate(daysSinceEpoch: Int) -> (year: Int, month: Int, day: Int)
     return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
 }
 
-/// The first byte from `start` on that is a quote, a backslash, a control or no ASCII; eight a step (Warren, "Hacker's Delight", 6-1).
+/// The first byte from `start` on that is a quote, a backslash, a control or no ASCII; the end where there is none.
 private func plainEnd(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
-    let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
-    var at = start
-    while text.count - at >= 8 {
-        let word = UInt64(littleEndian: text.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-        let (quote, backslash) = (word ^ (ones &* 0x22), word ^ (ones &* 0x5c))
-        // A borrow can only mark bytes above one that is marked rightly, so the lowest mark is exact.
-        let marks = ((word &- ones &* 0x20) & ~word | (quote &- ones) & ~quote | (backslash &- ones) & ~backslash | word) & highs
-        if marks != 0 { return at + marks.trailingZeroBitCount / 8 }
-        at += 8
-    }
-    while at < text.count, 0x20..<0x80 ~= text[at], text[at] != 0x22, text[at] != 0x5c { at += 1 }
-    return at
+    guard let bytes = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return start }
+    return tracefwd_plain_end(bytes + start, bytes + text.count) - bytes
 }
 
 /// The length of the well-formed UTF-8 sequence (The Unicode Standard, table 3-7) that begins with the byte `at`, no ASCII; 0 where it is

@@ -46,8 +46,8 @@ extension JSONBytes {
         }
         nativeAttributes("resource", parts.resourceAttributes)
         nativeScope(SpanParts.message(1, of: parts.scope))
-        let resourceSchema = SpanParts.message(3, of: parts.resource)
-        member("schema_url", utf8: resourceSchema.isEmpty ? SpanParts.message(3, of: parts.scope) : resourceSchema)
+        let schema = SpanParts.message(3, of: parts.scope)
+        member("schema_url", utf8: schema.isEmpty ? SpanParts.message(3, of: parts.resource) : schema)
         member("dropped_attributes_count", count: span.droppedAttributes)
         member("dropped_events_count", count: span.droppedEvents)
         member("dropped_links_count", count: span.droppedLinks)

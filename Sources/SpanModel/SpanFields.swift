@@ -182,8 +182,8 @@ public enum RawValue {
     case map(UnsafeRawBufferPointer)
     case bytes(UnsafeRawBufferPointer)
 
-    /// How deep values are read: deeper ones are null, so that no stored bytes exhaust the stack. Intake's limit lies well below.
-    static let depthMax = 256
+    /// How deep values are read: deeper ones are null, so that no stored bytes exhaust the stack. Intake takes none that are deeper.
+    static let depthMax = 512
 
     /// Reads an `AnyValue` message: the last of its oneof's fields counts, none at all is null.
     public init(anyValue message: UnsafeRawBufferPointer) {

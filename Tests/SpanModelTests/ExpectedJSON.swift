@@ -44,7 +44,7 @@ extension TestSpan {
                 $0.addNative("attributes", scopeAttributes)
             }
         }
-        json.addText("schema_url", resourceSchema.isEmpty ? scopeSchema : resourceSchema)
+        json.addText("schema_url", scopeSchema.isEmpty ? resourceSchema : scopeSchema)
         json.addNumber("dropped_attributes_count", dropped.attributes)
         json.addNumber("dropped_events_count", dropped.events)
         json.addNumber("dropped_links_count", dropped.links)
