@@ -10,7 +10,8 @@ struct Outcome {
 }
 
 /// Parses one line behind whatever is in `batch`.
-func parse(_ line: [UInt8], limits: IntakeLimits = IntakeLimits(), acceptsAck: Bool = false, into batch: SpanBatch = SpanBatch()) -> Outcome {
+func parse(_ line: [UInt8], limits: IntakeLimits = IntakeLimits(), acceptsAck: Bool = false, into batch: SpanBatch = SpanBatch()) -> Outcome
+{
     let parser = LineParser(limits: limits, ids: IDGenerator(seed: 7))
     return parse(line, with: parser, acceptsAck: acceptsAck, into: batch)
 }
@@ -55,7 +56,7 @@ func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
 }
 
 /// Text as bytes: Swift's own strings take canonically equivalent ones for equal.
-struct Name: Hashable, ExpressibleByStringLiteral, CustomStringConvertible, Comparable {
+struct Name: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible, Comparable {
     var bytes: [UInt8]
 
     init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
@@ -67,7 +68,7 @@ struct Name: Hashable, ExpressibleByStringLiteral, CustomStringConvertible, Comp
 }
 
 /// What an AnyValue holds.
-indirect enum Value: Hashable {
+indirect enum Value: Hashable, Sendable {
     case null
     case string(Name)
     case bool(Bool)
