@@ -152,7 +152,9 @@ struct Webhook: RegisteredDestination {
 
     private func write(_ spans: ArraySlice<SpanView>, _ context: EncodeContext, to body: inout [UInt8]) throws(MalformedSpan) {
         switch format {
-        case .batch: writeEnvelope(spans, context, to: &body) { $0.nativeSpan($1) }
+        case .batch:
+            body.reserve(forJSON: spans)
+            writeEnvelope(spans, context, to: &body) { $0.nativeSpan($1) }
         case .thin: writeEnvelope(spans, context, to: &body) { $0.thinSpan($1) }
         case .otlp: try appendOTLP(Array(spans), as: encoding, to: &body)
         case .ndjson: appendNDJSON(spans, to: &body)

@@ -308,11 +308,11 @@ extension [UInt8] {
 
     /// Appends the last `width` decimal digits of a number that is not negative.
     mutating func appendDigits(_ value: Int, width: Int) {
-        var unit = 1
-        for _ in 1..<width { unit *= 10 }
-        while unit > 0 {
-            append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / unit % 10))
-            unit /= 10
+        append(contentsOf: repeatElement(UInt8(ascii: "0"), count: width))
+        var rest = UInt(value)
+        for at in indices.suffix(width).reversed() where rest > 0 {
+            self[at] += UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
         }
     }
 }

@@ -2,6 +2,7 @@
 /// their default are left out, the others stand in the order of their field numbers.
 public func appendOTLPJSON(_ spans: [SpanView], to body: inout [UInt8]) throws(MalformedSpan) {
     let groups = try OTLPGroups(spans)
+    body.reserveCapacity(body.count + groups.requestSize * 3 / 2)
     JSONBytes.append(to: &body) { json in
         json.object { json in
             guard !spans.isEmpty else { return }
