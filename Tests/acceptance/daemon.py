@@ -28,7 +28,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20, what: str = "") -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 20, what: str = "", every: float = 0.02) -> Any:
     """Polls until the condition gives something true, and returns that."""
     limit = time.monotonic() + seconds
     while True:
@@ -36,7 +36,7 @@ def eventually(condition: Callable[[], Any], seconds: float = 20, what: str = ""
         if result:
             return result
         assert time.monotonic() < limit, f"not so after {seconds} s: {what or condition}"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 class Daemon:

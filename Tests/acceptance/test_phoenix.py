@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -102,6 +103,14 @@ class Phoenix:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
 
+    def wait_for(self, count: int, project: str) -> dict[str, dict[str, Any]]:
+        """Waits for so many spans; Phoenix inserts in the background, and reading a project is work for it."""
+        limit = time.monotonic() + 120
+        while len(found := self.spans(project)) < count:
+            assert time.monotonic() < limit, f"{len(found)} of {count} spans in {project}\n{(self.folder / 'log').read_text()[-5000:]}"
+            time.sleep(1)
+        return found
+
 
 @pytest.fixture(scope="module")
 def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phoenix]:
@@ -151,7 +160,7 @@ def test_a_trace_is_read_back_as_it_was_sent(make_daemon: MakeDaemon, phoenix: P
         events=[{"name": "exception", "time": root["end_time"], "attributes": {"exception.type": "Timeout"}}],
     )
     assert send_all(daemon.socket, [root, call, tool])["accepted"] == 3
-    spans = eventually(lambda: (found := phoenix.spans()) and set(ids([root, call, tool])) <= set(found) and found, 30)
+    spans = phoenix.wait_for(3, PROJECT)
 
     for sent in (root, call, tool):
         got = spans[sent["span_id"]]
@@ -186,8 +195,7 @@ def test_a_thousand_spans_arrive_once_each(make_daemon: MakeDaemon, phoenix: Pho
     assert send_all(daemon.socket, spans)["accepted"] == 1000
     daemon.kill()
     daemon.start()
-    eventually(lambda: len(phoenix.spans("thousand")) >= 1000, 60, "1000 spans are in Phoenix")
-    found = phoenix.spans("thousand")
+    found = phoenix.wait_for(1000, "thousand")
     assert sorted(found) == ids(spans)
     indexes = {span["span_id"]: span["attributes"]["test.index"] for span in spans}
     assert {span_id: span["attributes"]["test.index"] for span_id, span in found.items()} == indexes
@@ -200,5 +208,4 @@ def test_spans_sent_while_phoenix_is_down_arrive_when_it_is_back(make_daemon: Ma
     spans = make_spans(50)
     assert send_all(daemon.socket, spans)["accepted"] == 50
     phoenix.start()
-    eventually(lambda: len(phoenix.spans("outage")) == 50, 60, "50 spans are in Phoenix")
-    assert sorted(phoenix.spans("outage")) == ids(spans)
+    assert sorted(phoenix.wait_for(50, "outage")) == ids(spans)
