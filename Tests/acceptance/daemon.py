@@ -194,13 +194,13 @@ class Daemon:
         """Waits until nothing is spooled for anybody."""
         return eventually(lambda: (status := self.status()) and not any(status.spooled.values()) and status, seconds, "all is settled")
 
-    def dead(self) -> list[dict[str, Any]]:
-        """`tracefwd dead list --json`."""
-        return self.json("dead", "list")["letters"]
+    def dead(self, *words: str) -> list[dict[str, Any]]:
+        """`tracefwd dead list --json`, of one destination or of all."""
+        return self.json("dead", "list", "--limit", "10000", *words)["letters"]
 
-    def dead_spans(self) -> list[dict[str, Any]]:
+    def dead_spans(self, *words: str) -> list[dict[str, Any]]:
         """The native span of each dead letter, by `tracefwd dead show`."""
-        shown = [json.loads(self.call("dead", "show", letter["destination"], str(letter["span"]))) for letter in self.dead()]
+        shown = [json.loads(self.call("dead", "show", letter["destination"], str(letter["span"]))) for letter in self.dead(*words)]
         return [letter["span_content"] for letter in shown]
 
 

@@ -88,6 +88,20 @@ def test_wrong_use_is_exit_status_2() -> None:
         assert subprocess.run([BINARY, *words], capture_output=True, timeout=30).returncode == 2
 
 
+def test_the_file_may_be_named_in_the_environment(daemon: Daemon) -> None:
+    """TRACEFWD_CONFIG, where --config is left out."""
+    environment = {**os.environ, "TRACEFWD_CONFIG": str(daemon.config_file)}
+    assert subprocess.run([BINARY, "status"], env=environment, capture_output=True, timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completions_are_generated(shell: str) -> None:
+    """For the three shells; they know the commands."""
+    result = subprocess.run([BINARY, "--generate-completion-script", shell], capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0
+    assert "reload" in result.stdout
+
+
 def test_help_teaches() -> None:
     """Each command explains itself."""
     top = subprocess.run([BINARY, "--help"], capture_output=True, text=True, timeout=30)
@@ -185,6 +199,59 @@ def test_sighup_reloads(daemon: Daemon, make_server: MakeServer) -> None:
     eventually(lambda: "second" in daemon.status().destinations)
     send_all(daemon.socket, make_spans(1))
     second.wait_for(1)
+
+
+def test_a_destination_that_returns_goes_on_where_it_was(daemon: Daemon, collector: OTLPSink, make_server: MakeServer) -> None:
+    """Removed and put back: the spans that came meanwhile are still in history, and it gets them."""
+    second = make_server(OTLPSink)
+    whole = {**daemon.config["destinations"], "second": {"type": "otlp", "endpoint": second.url, **QUICK}}
+    for names in (["collector", "second"], ["collector"], ["collector", "second"]):
+        daemon.config["destinations"] = {name: whole[name] for name in names}
+        daemon.config["routes"][0]["to"] = names
+        daemon.write_config()
+        daemon.call("reload")
+        send_all(daemon.socket, make_spans(10))
+    second.wait_for(30)
+    collector.wait_for(30)
+    assert second.span_ids == collector.span_ids
+
+
+def test_a_new_destination_may_begin_at_the_beginning(daemon: Daemon, collector: OTLPSink, make_server: MakeServer) -> None:
+    """`from: beginning` gives it all that history holds."""
+    spans = make_spans(25)
+    send_all(daemon.socket, spans)
+    collector.wait_for(25)
+    second = make_server(OTLPSink)
+    daemon.config["destinations"]["second"] = {"type": "otlp", "endpoint": second.url, "from": "beginning", **QUICK}
+    daemon.config["routes"][0]["to"].append("second")
+    daemon.write_config()
+    daemon.call("reload")
+    second.wait_for(25)
+    assert second.span_ids == ids(spans)
+
+
+def test_a_disabled_destination_keeps_its_spans(daemon: Daemon, collector: OTLPSink) -> None:
+    """`enabled: false` sends nothing; the spans wait as if it were paused."""
+    daemon.config["destinations"]["collector"]["enabled"] = False
+    daemon.write_config()
+    daemon.call("reload")
+    spans = make_spans(10)
+    send_all(daemon.socket, spans)
+    time.sleep(0.5)
+    assert collector.requests == []
+    daemon.config["destinations"]["collector"]["enabled"] = True
+    daemon.write_config()
+    daemon.call("reload")
+    collector.wait_for(10)
+    assert collector.span_ids == ids(spans)
+
+
+def test_reload_names_what_needs_a_restart(daemon: Daemon) -> None:
+    """spool.* is not changed by a reload, and reload says so."""
+    daemon.config["spool"]["max_size"] = "5GiB"
+    daemon.write_config()
+    said = daemon.call("reload")
+    assert "spool.max_size" in said and "restart" in said
 
 
 # ---------------------------------------------------------------------------------------------------- send, status, tail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 
@@ -9,8 +10,8 @@ import pytest
 
 from client import Client, send_all
 from conftest import MakeDaemon, MakeServer
-from daemon import QUICK, Daemon, free_port
-from sink import OTLPSink, Reply
+from daemon import QUICK, Daemon, eventually, free_port
+from sink import OTLPSink, Reply, refuse_poison
 from spans import ids, make_spans
 
 
@@ -37,6 +38,45 @@ def test_after_kill_9_every_acknowledged_span_arrives(make_daemon: MakeDaemon, m
     status = daemon.settled()
     assert status.accepted == len(acknowledged)
     assert status.outcomes("collector")["delivered"] == len(acknowledged)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_fails_every_acknowledged_span_has_exactly_one_fate(make_daemon: MakeDaemon, make_server: MakeServer, seed: int) -> None:
+    """A platform that answers anything, kills at random moments, three destinations: the books balance and nothing is missing."""
+    chance = random.Random(seed)
+    moods = [Reply()] * 6 + [Reply(503), Reply(429, {"Retry-After": "0"}), Reply(action="reset"), Reply(delay=0.1), Reply(413), Reply(500)]
+    moody = make_server(OTLPSink, otherwise=lambda request: chance.choice(moods))
+    steady = make_server(OTLPSink)
+    picky = make_server(OTLPSink, otherwise=refuse_poison("poison"))
+    sinks = {"moody": moody, "steady": steady, "picky": picky}
+    daemon = make_daemon({name: otlp(sink.url, max_spans=50) for name, sink in sinks.items()})
+    acknowledged: list[str] = []
+    poison: list[str] = []
+    for _ in range(6):
+        daemon.start()
+        for _ in range(chance.randrange(1, 6)):
+            spans = make_spans(chance.randrange(1, 300))
+            if chance.random() < 0.5:
+                spans[0]["name"] = "poison"
+                poison.append(spans[0]["span_id"])
+            assert send_all(daemon.socket, spans)["accepted"] == len(spans)
+            acknowledged += ids(spans)
+            daemon.status()
+        time.sleep(chance.random() * 0.3)
+        daemon.kill()
+    moody.otherwise = lambda request: Reply()
+    daemon.start()
+    status = daemon.settled(60)
+    assert status.accepted == len(acknowledged)
+    assert status.outcomes("steady") == {"delivered": len(acknowledged)}
+    assert status.outcomes("picky") == {"delivered": len(acknowledged) - len(poison), **({"dead": len(poison)} if poison else {})}
+    assert set(steady.span_ids) == set(acknowledged)
+    assert set(picky.span_ids) == set(acknowledged) - set(poison)
+    dead = [span["span_id"] for span in daemon.dead_spans("moody")]
+    assert set(moody.span_ids) | set(dead) == set(acknowledged)
+    assert status.outcomes("moody").get("dead", 0) == len(dead)
+    assert sorted(span["span_id"] for span in daemon.dead_spans("picky")) == sorted(poison)
+    daemon.call("spool", "verify")
 
 
 def test_kill_9_in_the_middle_of_a_stream_keeps_what_was_acknowledged(make_daemon: MakeDaemon, make_server: MakeServer) -> None:
@@ -129,7 +169,7 @@ def test_the_socket_of_a_killed_daemon_is_taken_over(make_daemon: MakeDaemon, co
 def test_a_full_spool_rejects_and_says_so(make_daemon: MakeDaemon) -> None:
     """`spool_full` where nothing may be thrown away; after it the daemon still answers."""
     destination = otlp(f"http://127.0.0.1:{free_port()}", backlog={"max": "100%", "when_full": "hold"})
-    daemon = make_daemon({"down": destination}, spool={"max_size": "16MiB", "history": "0s"}).start()
+    daemon = make_daemon({"down": destination}, spool={"max_size": "16MiB", "history": "0s", "reserve": "0"}).start()
     rejected: list[str] = []
     accepted = 0
     limit = time.monotonic() + 60
@@ -152,3 +192,32 @@ def test_ids_of_the_log_go_on_after_a_restart(make_daemon: MakeDaemon, collector
         send_all(daemon.socket, make_spans(10))
         assert daemon.settled().accepted == (turn + 1) * 10
         daemon.stop()
+
+
+def test_a_full_spool_may_drop_the_oldest(make_daemon: MakeDaemon) -> None:
+    """`drop_oldest`: writers are never refused, what was dropped has an outcome, and the spool keeps its size."""
+    destination = otlp(f"http://127.0.0.1:{free_port()}", backlog={"max": "100%", "when_full": "hold"})
+    spool = {"max_size": "16MiB", "history": "0s", "reserve": "0", "when_full": "drop_oldest"}
+    daemon = make_daemon({"down": destination}, spool=spool).start()
+    with Client(daemon.socket, timeout=60) as client:
+        for _ in range(40):
+            client.send(*make_spans(500, input="x" * 2000))
+            assert client.ask()["accepted"] == 500
+    outcomes = daemon.status().outcomes("down")
+    assert outcomes["expired"] > 0
+    assert daemon.spool.stat().st_size < 40 << 20
+
+
+def test_a_backlog_over_its_share_expires_and_is_counted(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
+    """The destination that is down loses its own oldest spans; the healthy one, and the writers, lose nothing."""
+    down = otlp(f"http://127.0.0.1:{free_port()}", backlog={"max": "4MiB", "when_full": "expire"})
+    spool = {"max_size": "16MiB", "history": "0s", "reserve": "0"}
+    daemon = make_daemon({"down": down, "up": otlp(collector.url)}, spool=spool).start()
+    with Client(daemon.socket, timeout=60) as client:
+        for _ in range(40):
+            client.send(*make_spans(500, input="x" * 2000))
+            assert client.ask()["accepted"] == 500
+    collector.wait_for(20_000, 60)
+    status = eventually(lambda: (page := daemon.status()).spooled["up"] == 0 and page)
+    assert status.outcomes("up") == {"delivered": 20_000}
+    assert status.outcomes("down")["expired"] > 10_000
