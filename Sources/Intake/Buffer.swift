@@ -1,6 +1,7 @@
 // Memory by hand: what the parser writes into, and the pieces of text it points at. Unsafe because a span costs half a microsecond, and
 // Array's uniqueness and bounds checks on each of its thousand bytes would double that. Room is asked for once per value, here; a Pen then
 // writes without further checks. Buffers grow, are reused from line to line, and are given back after an unusually large line.
+import CShim
 import Glibc
 
 /// Growing memory that is reused.
@@ -66,6 +67,7 @@ struct Pen {
     /// A base-128 varint, in as few bytes as it takes.
     @inline(__always)
     mutating func varint(_ value: UInt64) {
+        if value < 0x80 { return byte(UInt8(truncatingIfNeeded: value)) }
         var rest = value
         while rest >= 0x80 {
             byte(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -91,19 +93,25 @@ struct Pen {
 
     @inline(__always)
     mutating func bytes(_ from: UnsafePointer<UInt8>, _ count: Int) {
-        memcpy(at, from, count)
+        tracefwd_copy(at, from, count)
         at += count
     }
 
     @inline(__always)
     mutating func text(_ text: Text) { bytes(text.base, text.count) }
 
+    /// Tag and length of a length-delimited field.
+    @inline(__always)
+    mutating func head(_ tag: UInt8, _ length: Int) {
+        byte(tag)
+        varint(length)
+    }
+
     /// A length-delimited field; nothing where it is empty, as proto3 has it.
     @inline(__always)
     mutating func field(_ tag: UInt8, _ text: Text) {
         guard text.count > 0 else { return }
-        byte(tag)
-        varint(text.count)
+        head(tag, text.count)
         self.text(text)
     }
 }
@@ -176,5 +184,6 @@ func fieldSize(_ content: Int) -> Int { 1 + lengthSize(content) + content }
 @inline(__always)
 func lengthSize(_ length: Int) -> Int {
     if length < 0x80 { return 1 }
+    if length < 0x4000 { return 2 }
     return (70 - UInt64(truncatingIfNeeded: length).leadingZeroBitCount) / 7
 }

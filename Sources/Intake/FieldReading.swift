@@ -44,7 +44,8 @@ extension SpanParser {
             let text = try json.string()
             value = Times.isDigits(text) ? Times.epoch(text) : Times.rfc3339(text)
         } else {
-            value = Times.epoch(try number(member).token)
+            let number = try number(member)
+            if case .integer(let whole) = number.value { value = Times.epoch(whole) } else { value = Times.epoch(number.token) }
         }
         guard let value else { throw .refused(.badTimestamp) }
         return value

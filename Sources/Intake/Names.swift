@@ -41,42 +41,55 @@ struct KeyPrint: Equatable, BitwiseCopyable {
 
 /// A fixed set of known names, found by print.
 struct NameTable<Name: RawRepresentable & CaseIterable & BitwiseCopyable>: ~Copyable where Name.RawValue == String {
+    /// A name of the set.
     struct Entry: BitwiseCopyable {
-        let print: KeyPrint
-        let text: Text
         let name: Name
         /// One bit of 64, its own: whether the name has been seen.
         let bit: UInt64
     }
 
-    private let slots: Buffer<Entry?>
+    /// Not private: Swift 6.3 fails to compile that in a debug build.
+    struct Place: BitwiseCopyable {
+        let print: KeyPrint
+        let text: Text
+        let entry: Entry
+    }
+
+    private let places: Buffer<Place>
+    /// The numbers of places by hash; `vacant` where there is none.
+    private let slots: Buffer<UInt8>
     private let letters: Buffer<UInt8>
-    private static var size: Int { 128 }
+    private static var slotCount: Int { 256 }
     private static var lettersMax: Int { 1_024 }
+    private static var vacant: UInt8 { 0xff }
 
     init() {
         var letters = Buffer<UInt8>(capacity: Self.lettersMax)
-        slots = Buffer(capacity: Self.size)
-        slots.base.initialize(repeating: nil, count: Self.size)
+        var places = Buffer<Place>(capacity: Name.allCases.count)
+        slots = Buffer(capacity: Self.slotCount)
+        slots.base.initialize(repeating: Self.vacant, count: Self.slotCount)
         precondition(Name.allCases.count < 64)
         for (index, name) in Name.allCases.enumerated() {
             let text = Text(letters.base + letters.count, name.rawValue.utf8.count)
             precondition(letters.count + text.count <= Self.lettersMax)
             for byte in name.rawValue.utf8 { letters.append(byte) }
             let print = KeyPrint(text)
-            var slot = Int(print.hash) & (Self.size - 1)
-            while slots[slot] != nil { slot = (slot + 1) & (Self.size - 1) }
-            slots[slot] = Entry(print: print, text: text, name: name, bit: 1 << UInt64(index))
+            places.append(Place(print: print, text: text, entry: Entry(name: name, bit: 1 << UInt64(index))))
+            var slot = Int(print.hash) & (Self.slotCount - 1)
+            while slots[slot] != Self.vacant { slot = (slot + 1) & (Self.slotCount - 1) }
+            slots[slot] = UInt8(truncatingIfNeeded: index)
         }
+        self.places = places
         self.letters = letters
     }
 
     @inline(__always)
     func find(_ text: Text, _ print: KeyPrint) -> Entry? {
-        var slot = Int(print.hash) & (Self.size - 1)
-        while let entry = slots[slot] {
-            if entry.print == print, print.isWhole || entry.text == text { return entry }
-            slot = (slot + 1) & (Self.size - 1)
+        var slot = Int(print.hash) & (Self.slotCount - 1)
+        while slots[slot] != Self.vacant {
+            let place = places.base + Int(slots[slot])
+            if place.pointee.print == print, print.isWhole || place.pointee.text == text { return place.pointee.entry }
+            slot = (slot + 1) & (Self.slotCount - 1)
         }
         return nil
     }

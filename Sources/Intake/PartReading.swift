@@ -52,8 +52,7 @@ extension SpanParser {
         let attributeBytes = encoder.keys.living(in: frame).bytes
         let size = 9 + textFieldSize(eventName) + attributeBytes + countFieldSize(dropped)
         var pen = events.pen(room: fieldSize(size))
-        pen.byte(SpanTag.events)
-        pen.varint(size)
+        pen.head(SpanTag.events, size)
         pen.byte(SpanTag.eventTime)
         if eventTime == nil { untimedEvents.append(pen.at - events.base) }
         pen.fixed64(eventTime ?? 0)
@@ -121,8 +120,7 @@ extension SpanParser {
         let attributeBytes = encoder.keys.living(in: frame).bytes
         let size = 18 + 10 + textFieldSize(traceState) + attributeBytes + countFieldSize(dropped) + (flags == 0 ? 0 : 5)
         var pen = links.pen(room: fieldSize(size))
-        pen.byte(SpanTag.links)
-        pen.varint(size)
+        pen.head(SpanTag.links, size)
         pen.id(SpanTag.linkTraceID, linkedTrace)
         pen.id(SpanTag.linkSpanID, linkedSpan)
         pen.field(SpanTag.linkTraceState, traceState)

@@ -41,19 +41,8 @@ extension SpanParser {
             return try encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes, from: &json)
         }
         let content = try json.string()
-        let depth = json.depth
-        encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes) { encoder, slot in
-            let messages = encoder.open(slot, container: ValueEncoder.Tag.array, depth: depth)
-            let message = encoder.open(.element, container: ValueEncoder.Tag.kvlist, depth: depth)
-            encoder.write(.member("role"), string: Text(role))
-            let parts = encoder.open(.member("parts"), container: ValueEncoder.Tag.array, depth: depth)
-            let part = encoder.open(.element, container: ValueEncoder.Tag.kvlist, depth: depth)
-            encoder.write(.member("type"), string: Text("text"))
-            encoder.write(.member("content"), string: content)
-            encoder.close(part)
-            encoder.close(parts)
-            encoder.close(message)
-            encoder.close(messages)
+        encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes) {
+            $0.write($1, message: content, role: Text(role))
         }
     }
 
@@ -118,9 +107,4 @@ extension SpanParser {
         }
         fields.errorStatus = SpanStatus(code: 2, message: message)
     }
-}
-
-extension Slot {
-    /// A member of an object.
-    static func member(_ key: StaticString) -> Slot { .keyed(ValueEncoder.Tag.kvlistValues, Text(key)) }
 }

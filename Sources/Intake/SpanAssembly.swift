@@ -39,12 +39,10 @@ extension SpanParser {
                 guard let base = buffer.baseAddress else { return }
                 var pen = Pen(at: base + count)
                 pen.field(SpanTag.resource, resource.text)
-                pen.byte(SpanTag.scopeSpans)
-                pen.varint(scopeSpansSize)
+                pen.head(SpanTag.scopeSpans, scopeSpansSize)
                 pen.field(SpanTag.scope, scope.text)
                 pen.field(SpanTag.scopeSchemaURL, fields.schemaURL)
-                pen.byte(SpanTag.spans)
-                pen.varint(spanSize)
+                pen.head(SpanTag.spans, spanSize)
 
                 pen.id(SpanTag.traceID, traceID)
                 pen.id(SpanTag.spanID, spanID)
@@ -63,8 +61,7 @@ extension SpanParser {
                 pen.text(links.text)
                 pen.count(SpanTag.droppedLinks, fields.droppedLinks)
                 if let status, statusSize > 0 {
-                    pen.byte(SpanTag.status)
-                    pen.varint(statusSize)
+                    pen.head(SpanTag.status, statusSize)
                     pen.field(SpanTag.statusMessage, status.message)
                     pen.count(SpanTag.statusCode, status.code)
                 }

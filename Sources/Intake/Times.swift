@@ -14,6 +14,19 @@ enum Times {
         return decimal.isNegative ? nil : decimal.scaled(by: power)
     }
 
+    /// The same for a whole number, at once.
+    static func epoch(_ value: Int64) -> UInt64? {
+        let unit: UInt64 =
+            switch value {
+            case 100_000_000_000_000_000...: 1
+            case 100_000_000_000_000...: 1_000
+            case 100_000_000_000...: 1_000_000
+            default: 1_000_000_000
+            }
+        let (result, over) = value.magnitude.multipliedReportingOverflow(by: unit)
+        return value < 0 || over ? nil : result
+    }
+
     /// A number of nanoseconds, of whatever magnitude.
     static func nanoseconds(_ text: Text) -> UInt64? {
         let decimal = Decimal(text)

@@ -47,25 +47,21 @@ struct ValueEncoder: ~Copyable {
     private mutating func open(_ slot: Slot, _ size: Int) -> Pen {
         guard let key = slot.key else {
             var pen = output.pen(room: size + 6)
-            pen.byte(slot.tag)
-            pen.varint(size)
+            pen.head(slot.tag, size)
             return pen
         }
         let whole = (key.isEmpty ? 0 : fieldSize(key.count)) + fieldSize(size)
         var pen = output.pen(room: whole + 6)
-        pen.byte(slot.tag)
-        pen.varint(whole)
+        pen.head(slot.tag, whole)
         pen.field(0x0a, key)
-        pen.byte(0x12)
-        pen.varint(size)
+        pen.head(0x12, size)
         return pen
     }
 
     @inline(__always)
     mutating func write(_ slot: Slot, string: Text) {
         var pen = open(slot, fieldSize(string.count))
-        pen.byte(Tag.string)
-        pen.varint(string.count)
+        pen.head(Tag.string, string.count)
         pen.text(string)
         output.close(pen)
     }
@@ -102,6 +98,42 @@ struct ValueEncoder: ~Copyable {
 
     /// The null of OTLP: an AnyValue with nothing in it.
     mutating func writeNull(_ slot: Slot) { output.close(open(slot, 0)) }
+
+    /// Writes `[{"role": role, "parts": [{"type": "text", "content": text}]}]`. All lengths follow from the text's, inside out.
+    mutating func write(_ slot: Slot, message text: Text, role: Text) {
+        let contentAny = fieldSize(text.count)
+        let contentMember = fieldSize(7) + fieldSize(contentAny)
+        let part = 16 + fieldSize(contentMember)  // the type's member takes 16
+        let partAny = fieldSize(part)
+        let partsAny = fieldSize(fieldSize(partAny))
+        let partsMember = fieldSize(5) + fieldSize(partsAny)
+        let roleMember = fieldSize(4) + fieldSize(fieldSize(role.count))
+        let message = fieldSize(roleMember) + fieldSize(partsMember)
+        let messageAny = fieldSize(message)
+        let messages = fieldSize(messageAny)
+
+        var pen = open(slot, fieldSize(messages))
+        pen.head(Tag.array, messages)
+        pen.head(Slot.element.tag, messageAny)
+        pen.head(Tag.kvlist, message)
+        pen.head(Tag.kvlistValues, roleMember)
+        pen.field(0x0a, Text("role"))
+        pen.head(0x12, fieldSize(role.count))
+        pen.field(Tag.string, role)
+        pen.head(Tag.kvlistValues, partsMember)
+        pen.field(0x0a, Text("parts"))
+        pen.head(0x12, partsAny)
+        pen.head(Tag.array, fieldSize(partAny))
+        pen.head(Slot.element.tag, partAny)
+        pen.head(Tag.kvlist, part)
+        pen.text(Text("\n\u{0e}\n\u{04}type\u{12}\u{06}\n\u{04}text"))
+        pen.head(Tag.kvlistValues, contentMember)
+        pen.field(0x0a, Text("content"))
+        pen.head(0x12, contentAny)
+        pen.head(Tag.string, text.count)
+        pen.text(text)
+        output.close(pen)
+    }
 
     // MARK: Containers
 

@@ -3,6 +3,7 @@
 // elsewhere, and for the last bytes of a line, 8 bytes are looked at in a register, then single ones. Nothing at or behind `end` is read.
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #if defined(__SSE2__)
@@ -71,17 +72,58 @@ static inline const uint8_t *tracefwd_plain_copy(uint8_t *to, const uint8_t *at,
     return stop;
 }
 
-/// Reads 16 hexadecimal digits of either case, most significant first. False where one is none.
-static inline bool tracefwd_hex64(const uint8_t *at, uint64_t *value) {
-    uint64_t result = 0;
-    uint32_t wrong = 0;
-    for (int i = 0; i < 16; i++) {
-        const uint32_t digit = (uint32_t)at[i] - '0', letter = ((uint32_t)at[i] | 0x20) - 'a';
-        wrong |= digit > 9 && letter > 5;
-        result = result << 4 | ((digit > 9 ? letter + 10 : digit) & 15);
+/// Copies `count` bytes; what is short without a call.
+static inline void tracefwd_copy(uint8_t *to, const uint8_t *from, size_t count) {
+    if (count > 32) {
+        memcpy(to, from, count);
+    } else if (count >= 16) {
+        uint64_t head[2], tail[2];
+        memcpy(head, from, 16);
+        memcpy(tail, from + count - 16, 16);
+        memcpy(to, head, 16);
+        memcpy(to + count - 16, tail, 16);
+    } else if (count >= 8) {
+        uint64_t head, tail;
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + count - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + count - 8, &tail, 8);
+    } else if (count >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + count - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + count - 4, &tail, 4);
+    } else {
+        for (size_t i = 0; i < count; i++) to[i] = from[i];
     }
-    *value = result;
-    return !wrong;
+}
+
+/// Reads 8 hexadecimal digits of either case, most significant first. False where one is none.
+static inline bool tracefwd_hex32(const uint8_t *at, uint32_t *value) {
+    const uint64_t ones = 0x0101010101010101u, highs = ones << 7;
+    uint64_t digits;
+    memcpy(&digits, at, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    digits = __builtin_bswap64(digits);
+#endif
+    // Below 0x80, adding 0x80 - k sets the high bit of a byte that is k or more, and carries nothing into the next.
+    const uint64_t ascii = digits & ~highs, lower = ascii | ones * 0x20;
+    const uint64_t decimal = (ascii + ones * 0x50) & ~(ascii + ones * 0x46) & highs;
+    const uint64_t letter = (lower + ones * 0x1f) & ~(lower + ones * 0x19) & highs;
+    const uint64_t nibbles = (ascii & ones * 0x0f) + (letter >> 7) * 9;
+    uint64_t packed = (nibbles << 4 | nibbles >> 8) & 0x00ff00ff00ff00ffu;
+    packed = (packed | packed >> 8) & 0x0000ffff0000ffffu;
+    *value = __builtin_bswap32((uint32_t)(packed | packed >> 16));
+    return ((decimal | letter) & ~digits) == highs;
+}
+
+/// Reads 16 hexadecimal digits.
+static inline bool tracefwd_hex64(const uint8_t *at, uint64_t *value) {
+    uint32_t high, low;
+    const bool valid = tracefwd_hex32(at, &high) & tracefwd_hex32(at + 8, &low);
+    *value = (uint64_t)high << 32 | low;
+    return valid;
 }
 
 #pragma clang assume_nonnull end
