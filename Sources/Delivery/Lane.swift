@@ -116,7 +116,9 @@ final class Lane {
         var best: Int?
         for index in waiting.indices {
             // In a crowd of settled ranges only what closes the oldest gap may go, so that their number stays bounded.
-            if crowded, case .log(let ids) = waiting[index].spans, let first = cursor.settled.first, ids.lowerBound > first.lowerBound { continue }
+            if crowded, case .log(let ids) = waiting[index].spans, let first = cursor.settled.first, ids.lowerBound > first.lowerBound {
+                continue
+            }
             if let other = best, waiting[other].spans.first <= waiting[index].spans.first { continue }
             if inOrder || waiting[index].notBefore <= now { best = index }
         }
@@ -127,7 +129,9 @@ final class Lane {
     /// Whether a new batch may be made of the log now.
     var mayGather: Bool {
         if spec.destination.declaration.order != .none, !waiting.isEmpty { return false }
-        return waiting.count + inFlight.count < Self.batchesAheadMax && cursor.settled.count < Self.batchesAheadMax - 4
+        // What closes the oldest gap (a restart finds such gaps) adds no range.
+        let closesGap = cursor.settled.first.map { nextID < $0.lowerBound } ?? false
+        return waiting.count + inFlight.count < Self.batchesAheadMax && (closesGap || cursor.settled.count < Self.batchesAheadMax - 4)
     }
 
     /// When something is to be done though nothing happens; nil: when something happens.

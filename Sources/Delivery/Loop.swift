@@ -101,6 +101,8 @@ final class Loop {
     /// A batch of the log where one is complete or has waited long enough.
     private func gather(_ lane: Lane, now: UInt64, lastID: Int64) -> Batch? {
         let limits = lane.spec.settings.limits
+        // The cursor passes over ids that were settled before a restart as soon as those before them are.
+        lane.nextID = max(lane.nextID, lane.cursor.position + 1)
         while lane.nextID <= lastID || lane.open != nil {
             var open = lane.open ?? Lane.Open(first: lane.nextID, since: now)
             var complete = false
@@ -113,7 +115,10 @@ final class Loop {
                     open.first = lane.nextID
                     continue
                 }
-                guard let segment = segment(holding: lane.nextID, for: lane) else { return nil }
+                guard let segment = segment(holding: lane.nextID, for: lane) else {
+                    if open.spans > 0 { lane.open = open }
+                    return nil
+                }
                 if segment.firstID > lane.nextID {
                     complete = open.spans > 0
                     if complete { break }
@@ -121,10 +126,11 @@ final class Loop {
                     open.first = lane.nextID
                     continue
                 }
+                let settledNext = lane.cursor.settled.first { $0.lowerBound > lane.nextID }?.lowerBound
                 for entry in segment.entries[Int(lane.nextID - segment.firstID)...] {
                     if lane.nextID > lastID { break }
                     if open.spans == limits.spans || (open.spans > 0 && open.bytes + Int(entry.length) > limits.bytes)
-                        || lane.cursor.settled.first?.lowerBound == lane.nextID
+                        || lane.nextID == settledNext
                     {
                         complete = open.spans > 0
                         if complete { break scan } else { continue scan }
@@ -180,13 +186,16 @@ final class Loop {
 
     /// Dead letters that a person wants sent again, or whose time has come.
     private func dueLetters(_ lane: Lane) -> Batch? {
-        guard let at = lane.letterAt, lane.hold == nil, lane.breaker.state == .closed, at <= Int64(clock.wall() / 1_000_000) else { return nil }
+        guard let at = lane.letterAt, lane.hold == nil, lane.breaker.state == .closed, at <= Int64(clock.wall() / 1_000_000) else {
+            return nil
+        }
         do throws(SpoolError) {
             var busy: Set<Int64> = []
             for batch in lane.waiting + lane.inFlight.values.map(\.batch) {
                 if case .letters(let ids) = batch.spans { busy.formUnion(ids) }
             }
-            let due = try reader.dueLetters(consumer: lane.consumer, now: clock.wall(), limit: busy.count + min(lane.spec.settings.limits.spans, 100))
+            let due = try reader.dueLetters(
+                consumer: lane.consumer, now: clock.wall(), limit: busy.count + min(lane.spec.settings.limits.spans, 100))
             let fresh = due.map(\.span).filter { !busy.contains($0) }.sorted()
             lane.letterAt = fresh.isEmpty ? try nextLetterAt(lane, after: busy) : at
             guard !fresh.isEmpty else { return nil }
@@ -242,7 +251,9 @@ final class Loop {
             }
             guard let request = requests.first, requests.count == 1 else {
                 // Several requests: each becomes a batch of its own, encoded again when its turn comes.
-                for request in requests { lane.waiting.append(batch.part(request.spans, suspect: false, deliveriesSeen: batch.deliveriesSeen)) }
+                for request in requests {
+                    lane.waiting.append(batch.part(request.spans, suspect: false, deliveriesSeen: batch.deliveriesSeen))
+                }
                 lane.breaker.probeInconclusive(now: now)
                 return
             }
@@ -269,7 +280,9 @@ final class Loop {
         switch lane.spec.destination.outlet {
         case .http(let options):
             let settings = lane.spec.settings
-            http.start(request, options: options, timeouts: RequestTimeouts(connect: settings.connectTimeout, total: settings.timeout), token: token)
+            http.start(
+                request, options: options, timeouts: RequestTimeouts(connect: settings.connectTimeout, total: settings.timeout),
+                token: token)
         case .sink(let make):
             let sender = sinks[lane.name] ?? SinkSender(name: lane.name, make: make, done: sinkDone)
             sinks[lane.name] = sender
@@ -332,7 +345,9 @@ final class Loop {
         case .delivered(let note):
             answered(lane, latency: latency)
             delivered(0..<batch.spans.count, flight, lane, latency: latency)
-            if let note, lane.notesTold.count < 100, lane.notesTold.insert(note).inserted { tell(.note(destination: lane.name, text: note)) }
+            if let note, lane.notesTold.count < 100, lane.notesTold.insert(note).inserted {
+                tell(.note(destination: lane.name, text: note))
+            }
         case .perSpan(let verdicts):
             answered(lane, latency: latency)
             judge(verdicts, status: status, flight, lane, latency: latency, now)
@@ -400,7 +415,8 @@ final class Loop {
 
     private func judge(_ verdicts: [SpanVerdict], status: Int, _ flight: Lane.Flight, _ lane: Lane, latency: UInt64, _ now: UInt64) {
         guard verdicts.count == flight.batch.spans.count else {
-            return retry(flight.batch, after: nil, status: status, detail: "the answer judges \(verdicts.count) spans", throttle: false, lane, now)
+            return retry(
+                flight.batch, after: nil, status: status, detail: "the answer judges \(verdicts.count) spans", throttle: false, lane, now)
         }
         // Runs of equal verdicts are settled as one.
         var from = 0
@@ -412,7 +428,9 @@ final class Loop {
                 delivered(from..<to, flight, lane, latency: latency)
             case .refused(let reason, let detail):
                 for offset in from..<to {
-                    bury(flight.batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: 0), lane, reason: reason, status: status, detail: detail)
+                    bury(
+                        flight.batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: 0), lane, reason: reason, status: status,
+                        detail: detail)
                 }
             case .retry:
                 let part = flight.batch.part(from..<to, suspect: false, deliveriesSeen: flight.batch.deliveriesSeen)
@@ -440,7 +458,8 @@ final class Loop {
             detail: brief("\(refused) of the spans \(ids.lowerBound) to \(ids.upperBound): \(detail)"), attempts: batch.attempts + 1,
             firstAt: now, lastAt: now, weight: Int64(refused), stored: nil)
         lane.settle(
-            ids, LedgerKey(.dead, reason: "partial_unknown", route: lane.route), bytes: bytes, dead: [letter], weight: Int64(refused), in: log)
+            ids, LedgerKey(.dead, reason: "partial_unknown", route: lane.route), bytes: bytes, dead: [letter], weight: Int64(refused),
+            in: log)
         lane.deliveries += 1
         lane.deliveredSpans += Int64(ids.count - refused)
         lane.status.lastDeliveredAt = clock.wall()
@@ -468,7 +487,8 @@ final class Loop {
         if opened, let until = lane.breaker.opensAt {
             tell(
                 .breakerOpened(
-                    destination: lane.name, failures: lane.breaker.failuresInRow, wait: .nanoseconds(Int64(until - now)), detail: brief(detail)))
+                    destination: lane.name, failures: lane.breaker.failuresInRow, wait: .nanoseconds(Int64(until - now)),
+                    detail: brief(detail)))
         }
         if batch.failuresAmongSuccesses >= Batch.poisonFailures {
             if batch.spans.count > 1 {
@@ -484,7 +504,8 @@ final class Loop {
         lane.waiting.append(batch)
         tell(
             .retrying(
-                destination: lane.name, spans: batch.spans.count, status: status, attempt: batch.attempts + 1, wait: wait, detail: brief(detail)))
+                destination: lane.name, spans: batch.spans.count, status: status, attempt: batch.attempts + 1, wait: wait,
+                detail: brief(detail)))
     }
 
     private func failed(_ lane: Lane, _ detail: String) {
@@ -517,7 +538,8 @@ final class Loop {
         switch batch.spans {
         case .log:
             lane.settle(
-                id...id, LedgerKey(.dead, reason: reason, route: lane.route), bytes: Int64(letter.stored?.bytes.count ?? 0), dead: [letter], in: log)
+                id...id, LedgerKey(.dead, reason: reason, route: lane.route), bytes: Int64(letter.stored?.bytes.count ?? 0), dead: [letter],
+                in: log)
         case .letters:
             lane.settleLetters([DeadLetterRetry(span: id, failed: letter)], delivered: Tally(), in: log)
         }
@@ -603,7 +625,8 @@ final class Loop {
         let wall = clock.wall()
         for lane in lanes where !lane.removed && lane.cursor.position < lastID {
             let age = lane.spec.settings.maxAge.nanosecondsClamped
-            guard wall > age, let last = try? reader.lastID(olderThan: wall - age, from: lane.cursor.position + 1), last > lane.cursor.position
+            guard wall > age, let last = try? reader.lastID(olderThan: wall - age, from: lane.cursor.position + 1),
+                last > lane.cursor.position
             else { continue }
             expire(lane, through: min(last, lastID), reason: "max_age")
         }
@@ -739,7 +762,9 @@ final class Loop {
         case nil: break
         }
         if let until = lane.breaker.opensAt { return (.breakerOpen, "\(lane.status.lastError); tried again in \(seconds(until: until)) s") }
-        if lane.notBefore > now { return (.retrying, "\(lane.status.lastError); the platform asks to wait \(seconds(until: lane.notBefore)) s") }
+        if lane.notBefore > now {
+            return (.retrying, "\(lane.status.lastError); the platform asks to wait \(seconds(until: lane.notBefore)) s")
+        }
         if lane.waiting.contains(where: { $0.attempts > 0 }) { return (.retrying, lane.status.lastError) }
         return (status.backlogSpans > 0 ? .delivering : .idle, "")
     }
@@ -750,7 +775,9 @@ final class Loop {
         let latency = lane.status.latency.since(lane.told.latency)
         let spans = lane.deliveredSpans - lane.told.spans
         let retries = lane.status.retries - lane.told.retries
-        tell(.summary(status(lane), spans: spans, batches: lane.deliveries - lane.told.deliveries, p95: latency.quantile(0.95), retries: retries))
+        tell(
+            .summary(
+                status(lane), spans: spans, batches: lane.deliveries - lane.told.deliveries, p95: latency.quantile(0.95), retries: retries))
         lane.told = (lane.deliveredSpans, lane.deliveries, lane.status.retries, lane.status.latency)
     }
 }

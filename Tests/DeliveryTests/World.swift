@@ -1,0 +1,238 @@
+import Foundation
+import Pipeline
+import SpanModel
+import Spool
+import Synchronization
+import Testing
+import Threading
+
+@testable import Delivery
+
+/// A clock that moves when it is told to.
+final class PlayedTime: Sendable {
+    private struct Hands: Sendable {
+        var wall: UInt64 = 1_700_000_000_000_000_000
+        var monotonic: UInt64 = 1_000_000_000_000
+        var boot: UInt64 = 2_000_000_000_000
+    }
+    private let hands = Mutex(Hands())
+
+    var clock: Clock {
+        Clock(wall: { self.wall }, monotonic: { self.monotonic }, boot: { self.hands.withLock { $0.boot } })
+    }
+    var wall: UInt64 { hands.withLock { $0.wall } }
+    var monotonic: UInt64 { hands.withLock { $0.monotonic } }
+
+    func advance(_ duration: Duration) {
+        let by = duration.nanosecondsClamped
+        hands.withLock { ($0.wall, $0.monotonic, $0.boot) = ($0.wall + by, $0.monotonic + by, $0.boot + by) }
+    }
+
+    func advance(to monotonic: UInt64) {
+        let now = self.monotonic
+        if monotonic > now { advance(.nanoseconds(Int64(monotonic - now))) }
+    }
+
+    /// Somebody sets the wall clock.
+    func jump(_ duration: Duration) {
+        let seconds = Int64(duration.components.seconds)
+        hands.withLock { $0.wall = UInt64(Int64($0.wall) + seconds * 1_000_000_000) }
+    }
+}
+
+/// The real log on a real file, the real loop; only clock, wire and chance are played.
+final class World {
+    let time = PlayedTime()
+    let wire: ScriptedWire
+    private(set) var log: SpanLog
+    private(set) var loop: Loop
+    private(set) var reader: LogReader
+    private(set) var specs: [DestinationSpec]
+    private let heard = Told()
+    private let options: SpoolOptions
+    private let directory: URL
+    private var appended: Int64 = 0
+    private var random: SeededRandom
+    /// Printed with every failure.
+    private let seed: UInt64
+
+    /// What delivery told, and which sinks have ended.
+    private final class Told: Sendable {
+        let events = Mutex<[DeliveryEvent]>([])
+        let sinks = Mutex<[(UInt64, SinkError?)]>([])
+    }
+
+    init(_ specs: [DestinationSpec], seed: UInt64 = 1, options change: (inout SpoolOptions) -> Void = { _ in }) throws {
+        self.specs = specs
+        self.seed = seed
+        random = SeededRandom(seed: seed)
+        wire = ScriptedWire(time)
+        directory = FileManager.default.temporaryDirectory.appending(path: "tracefwd-delivery-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        var options = SpoolOptions(path: directory.appending(path: "spool.db").path)
+        options.durability = .none
+        options.reserveBytes = 4096
+        change(&options)
+        self.options = options
+        log = try SpanLog(options, clock: time.clock)
+        reader = try log.reader()
+        loop = try Self.loop(log, wire, time, heard, seed)
+        try loop.apply(specs)
+    }
+
+    deinit {
+        loop.abort()
+        log.close()
+        try? FileManager.default.removeItem(at: directory)
+    }
+
+    private static func loop(_ log: SpanLog, _ wire: ScriptedWire, _ time: PlayedTime, _ heard: Told, _ seed: UInt64) throws -> Loop {
+        try Loop(
+            log: log, http: wire, clock: time.clock, random: SeededRandom(seed: seed), bodyBytesMax: 64 << 20,
+            sinkDone: { token, error in heard.sinks.withLock { $0.append((token, error)) } },
+            tell: { event in heard.events.withLock { $0.append(event) } })
+    }
+
+    /// Where the spool lies, for tests that damage it.
+    var path: String { options.path }
+    var events: [DeliveryEvent] { heard.events.withLock { $0 } }
+    func lane(_ name: String = "a") throws -> Lane { try #require(loop.lane(name)) }
+
+    /// Spans with the next numbers, each its id in the log.
+    func append(_ count: Int, bytes: Int = 100) {
+        var batch = SpanBatch()
+        for _ in 0..<count {
+            appended += 1
+            batch.append(number: appended, bytes: bytes, receivedAt: time.wall)
+        }
+        guard case .taken = log.append(&batch, wantsAck: true) else {
+            Issue.record("the spool took nothing (seed \(seed))")
+            return
+        }
+        #expect(log.flush())
+    }
+
+    // MARK: Time
+
+    /// One turn of the loop, and its promise: where it says "now" there is something to do now.
+    @discardableResult
+    func step() -> UInt64? {
+        for (token, error) in heard.sinks.withLock({ ended in
+            defer { ended = [] }
+            return ended
+        }) { loop.sinkEnded(token, error) }
+        return loop.step()
+    }
+
+    /// Lets the world go on for a time: the loop turns whenever it asked to, and whenever an answer comes.
+    func run(_ duration: Duration = .seconds(2), after: () -> Void = {}) {
+        let end = time.monotonic + duration.nanosecondsClamped
+        var idle = 0
+        while true {
+            let before = progress
+            let deadline = step()
+            after()
+            let now = time.monotonic
+            idle = before == progress ? idle + 1 : 0
+            let next = min(deadline ?? .max, wire.nextAnswerAt ?? .max)
+            if next <= now {
+                // Once more is allowed: the first turn may have found work for the second.
+                if idle > 1 {
+                    Issue.record("the loop spins: it wants to turn at once and has nothing to do (seed \(seed))")
+                    time.advance(.milliseconds(100))
+                }
+                if now >= end { return }
+                continue
+            }
+            if next > end || now >= end {
+                time.advance(to: end)
+                step()
+                after()
+                return
+            }
+            time.advance(to: next)
+        }
+    }
+
+    /// Anything that moves when the loop does something.
+    private var progress: [Int] {
+        [wire.sent.count, wire.inFlight.count, heard.events.withLock { $0.count }]
+            + loop.lanes.map { Int($0.nextID) + Int($0.cursor.position) + $0.waiting.count + $0.cursor.settled.count }
+    }
+
+    // MARK: What a person does
+
+    func reload(_ specs: [DestinationSpec]) throws {
+        self.specs = specs
+        try loop.apply(specs)
+    }
+
+    /// The daemon ends (what is in flight has no answer) and starts again over the same spool.
+    func restart(_ specs: [DestinationSpec]? = nil) throws {
+        loop.abort()
+        log.close()
+        log = try SpanLog(options, clock: time.clock)
+        reader = try log.reader()
+        loop = try Self.loop(log, wire, time, heard, random.next())
+        if let specs { self.specs = specs }
+        try loop.apply(self.specs)
+    }
+
+    // MARK: Books
+
+    func consumer(_ name: String = "a") throws -> Consumer {
+        _ = log.flush()
+        return try #require(log.status.consumers.values.first { $0.name == name })
+    }
+
+    /// Spans by outcome, all reasons together.
+    func outcomes(_ name: String = "a") throws -> [Outcome: Int64] {
+        try consumer(name).ledger.reduce(into: [:]) { sum, line in sum[line.key.outcome, default: 0] += line.value.spans }
+    }
+
+    func letters(_ name: String = "a") throws -> [DeadLetter] {
+        let id = try consumer(name).id
+        return try reader.deadLetters(consumer: id, limit: 10_000)
+    }
+
+    /// The identities of DESIGN.md section 4, and that memory and disk say the same.
+    func checkBooks(_ place: SourceLocation = #_sourceLocation) throws {
+        #expect(log.flush(), sourceLocation: place)
+        let status = log.status
+        #expect(status.accepted == appended, "accepted (seed \(seed))", sourceLocation: place)
+        let letters = try reader.deadLetterCounts()
+        for consumer in status.consumers.values {
+            let name = "\(consumer.name) (seed \(seed))"
+            #expect(consumer.balances, "books of \(name): \(consumer)", sourceLocation: place)
+            #expect(consumer.cursor.settled.count <= 64, "ranges of \(name): \(consumer.cursor.settled.count)", sourceLocation: place)
+            if let lane = loop.lane(consumer: consumer.id) {
+                #expect(lane.cursor == consumer.cursor, "cursor of \(name)", sourceLocation: place)
+            }
+            var sum: [Outcome: Int64] = [:]
+            for (key, tally) in consumer.ledger { sum[key.outcome, default: 0] += tally.spans }
+            let here = letters[consumer.id, default: [:]].values.reduce(0, +)
+            let ever = sum[.dead] ?? 0
+            let gone = (sum[.replayed] ?? 0) + (sum[.purged] ?? 0) + (sum[.agedOut] ?? 0)
+            #expect(ever == here + gone, "dead letters of \(name): ever \(ever), here \(here), gone \(gone)", sourceLocation: place)
+        }
+    }
+
+    /// What every test ends with: nothing is left, and the books say so.
+    func checkSettled(_ names: [String] = ["a"], _ place: SourceLocation = #_sourceLocation) throws {
+        try checkBooks(place)
+        for name in names {
+            let consumer = try consumer(name)
+            #expect(consumer.cursor == Cursor(position: appended), "\(name) is not through (seed \(seed))", sourceLocation: place)
+        }
+    }
+}
+
+/// A destination of the tests with short waits.
+func spec(
+    _ name: String = "a", _ destination: TestDestination = TestDestination(), decision: RouteDecision = .deliver(route: ""),
+    _ change: (inout DeliverySettings) -> Void = { _ in }
+) -> DestinationSpec {
+    var settings = DeliverySettings(limits: destination.declaration.limits, backlog: BacklogLimit(bytes: 1 << 30, expires: true))
+    change(&settings)
+    return DestinationSpec(name: name, type: TestDestination.type, destination: destination, settings: settings, decision: decision)
+}
