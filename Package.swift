@@ -41,7 +41,7 @@ let package = Package(
         .executableTarget(
             name: "tracefwd",
             dependencies: [
-                "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool", "Threading",
+                "CShim", "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool", "Threading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

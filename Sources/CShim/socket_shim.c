@@ -81,6 +81,10 @@ int tracefwd_receive_buffer(int descriptor, int bytes) {
     return got / 2;
 }
 
+ssize_t tracefwd_send(int descriptor, const void *bytes, size_t count, bool waits) {
+    return send(descriptor, bytes, count, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT));
+}
+
 int tracefwd_accept(int listener) {
     int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     return descriptor >= 0 ? descriptor : -errno;

@@ -1,3 +1,4 @@
+import CShim
 import Glibc
 import Intake
 import Spool
@@ -114,7 +115,7 @@ final class Connection {
     /// Writes what waits.
     func write(counters: SourceCounters) {
         while !outbound.isEmpty {
-            let sent = outbound.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL)) }
+            let sent = outbound.withUnsafeBytes { tracefwd_send(descriptor, $0.baseAddress, $0.count, false) }
             if sent < 0 {
                 if errno == EINTR { continue }
                 if errno != EAGAIN {

@@ -321,9 +321,12 @@ struct DebugParse: ParsableCommand {
     func run() {
         let parser = LineParser()
         var out: [UInt8] = []
-        while let line = readLine(strippingNewline: true) {
+        // Bytes, not `readLine`: that repairs invalid UTF-8, which the parser is to see.
+        var lines = [UInt8](FileHandle.standardInput.readDataToEndOfFile()).split(separator: 0x0a, omittingEmptySubsequences: false)
+        if lines.last?.isEmpty ?? false { lines.removeLast() }
+        for line in lines {
             var batch = SpanBatch()
-            let text = Array(line.utf8)
+            let text = Array(line)
             let stamp = Stamp(receivedAt: UInt64(Date().timeIntervalSince1970 * 1e9), source: .unix)
             let (kind, bytes): (UInt8, [UInt8]) =
                 switch text.withUnsafeBytes({ parser.parse($0, stamp: stamp, acceptsAck: false, into: &batch) }) {

@@ -75,7 +75,7 @@ final class ControlServer: Sendable {
             data.withUnsafeBytes { bytes in
                 var at = 0
                 while at < bytes.count {
-                    let sent = send(peer, bytes.baseAddress.map { $0 + at }, bytes.count - at, Int32(MSG_NOSIGNAL))
+                    let sent = tracefwd_send(peer, bytes.baseAddress.map { $0 + at }, bytes.count - at, true)
                     guard sent > 0 else { return false }
                     at += sent
                 }

@@ -1,3 +1,4 @@
+import CShim
 import Delivery
 import Destinations
 import Foundation
@@ -43,6 +44,7 @@ final class Daemon: Sendable {
 
     /// Runs until SIGTERM or SIGINT. Throws a `Failure` where the daemon cannot start.
     static func run(configPath: String, settings: LoadedSettings) async throws {
+        tracefwd_tune_process()
         raiseDescriptorLimit()
         // Sockets first: what the service manager hands over must be taken before any thread is started.
         let handedOver = ListenSocket.takeAll()
@@ -116,6 +118,7 @@ final class Daemon: Sendable {
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        tracefwd_release_startup_pages()
         try await group.run()
         watchdog.stop()
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CShim
 import Foundation
 import Glibc
 
@@ -137,7 +138,7 @@ final class UnixClient {
         try data.withUnsafeBytes { bytes in
             var at = 0
             while at < bytes.count {
-                let sent = Glibc.send(descriptor, bytes.baseAddress.map { $0 + at }, bytes.count - at, Int32(MSG_NOSIGNAL))
+                let sent = tracefwd_send(descriptor, bytes.baseAddress.map { $0 + at }, bytes.count - at, true)
                 if sent < 0, errno == EINTR { continue }
                 guard sent > 0 else { throw Failure("\(path): the daemon closed the connection (\(String(cString: strerror(errno))))") }
                 at += sent

@@ -4,3 +4,4 @@
 #include "tracefwd_thread.h"
 #include "tracefwd_curl.h"
 #include "tracefwd_socket.h"
+#include "tracefwd_process.h"

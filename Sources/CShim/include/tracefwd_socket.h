@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/types.h>
 #include <sys/vfs.h>
 
 /// Datagrams of one look at a socket.
@@ -33,6 +34,9 @@ void tracefwd_datagram_options(int descriptor, bool credentials);
 
 /// Sets the receive buffer, past the system's limit where the process may (SO_RCVBUFFORCE). Returns the bytes it has then.
 int tracefwd_receive_buffer(int descriptor, int bytes);
+
+/// send(2) without SIGPIPE; `waits` as the socket does, or not at all. Returns what send(2) returns.
+ssize_t tracefwd_send(int descriptor, const void *bytes, size_t count, bool waits);
 
 /// accept4(2), which needs _GNU_SOURCE: close-on-exec and without waiting. Returns a descriptor or minus an errno.
 int tracefwd_accept(int listener);

@@ -1,0 +1,10 @@
+// What a long-lived process asks of the C library and the kernel once.
+#pragma once
+
+/// At the start: writes to a peer that has gone, or over a file size limit, are errors and no signals; and memory of up to a mebibyte, which
+/// segments and request bodies come and go in, is kept for reuse instead of being mapped and faulted in anew each time.
+void tracefwd_tune_process(void);
+
+/// After the start: gives back the pages of code and constants that only the start needed (reading the configuration, above all). They are
+/// clean pages of files; what is needed again is mapped again from the page cache.
+void tracefwd_release_startup_pages(void);
