@@ -41,8 +41,10 @@ struct Batch: Sendable, Equatable {
     }
 
     var spans: Spans
-    /// Times it was sent and not settled.
+    /// Times its spans were sent and judged.
     var attempts = 0
+    /// Times that it failed as it is now: what its backoff grows with.
+    var failures = 0
     /// Unix nanoseconds of its first failure, 0 before.
     var firstFailedAt: UInt64 = 0
     /// Failures while other batches of the destination were delivered: the sign of a poison span.
@@ -58,12 +60,18 @@ struct Batch: Sendable, Equatable {
 
     init(_ spans: Spans) { self.spans = spans }
 
+    /// Whether it is a parked span that is tried again.
+    var isParked: Bool { !isOfLog && failuresAmongSuccesses >= Self.poisonFailures && spans.count == 1 }
+
+    /// Whether its spans come from the log; otherwise they are dead letters.
+    var isOfLog: Bool { if case .log = spans { true } else { false } }
+
     /// The part with these spans: a batch of its own that begins anew, but remembers that it is suspect.
     func part(_ offsets: Range<Int>, suspect: Bool, deliveriesSeen: Int64) -> Batch {
         var part = self
         part.spans = spans[offsets]
         part.notBefore = 0
-        part.attempts = suspect ? 1 : attempts
+        part.failures = 0
         if suspect { part.failuresAmongSuccesses = Self.poisonFailures - 1 }
         part.deliveriesSeen = deliveriesSeen
         return part

@@ -45,6 +45,8 @@ final class Lane {
     /// Batches to be sent (again), each from its `notBefore` on.
     var waiting: [Batch] = []
     var inFlight: [UInt64: Flight] = [:]
+    /// Fates that the cursor has no place for yet.
+    var withheld: [Fate] = []
     var breaker: CircuitBreaker
     var concurrency: Concurrency
     var hold: Hold?
@@ -85,6 +87,8 @@ final class Lane {
         notBefore = 0
         if hold != .user { hold = nil }
         for index in waiting.indices { waiting[index].notBefore = 0 }
+        // The batch that still takes spans in begins anew, by the new limits.
+        if let open { nextID = open.first }
         open = nil
     }
 
@@ -109,47 +113,46 @@ final class Lane {
         }
     }
 
-    /// The place in `waiting` of the batch that may be sent first; nil where none may.
-    func nextWaiting(now: UInt64) -> Int? {
-        let inOrder = spec.destination.declaration.order != .none
-        let crowded = cursor.settled.count >= Self.batchesAheadMax - 4
-        var best: Int?
-        for index in waiting.indices {
-            // In a crowd of settled ranges only what closes the oldest gap may go, so that their number stays bounded.
-            if crowded, case .log(let ids) = waiting[index].spans, let first = cursor.settled.first, ids.lowerBound > first.lowerBound {
-                continue
-            }
-            if let other = best, waiting[other].spans.first <= waiting[index].spans.first { continue }
-            if inOrder || waiting[index].notBefore <= now { best = index }
+    /// So many ranges stand beyond the cursor, or may soon, that only what begins at the oldest gap may start: it adds none.
+    private var isCrowded: Bool { cursor.settled.count + inFlight.count >= Self.batchesAheadMax - 4 }
+
+    /// The places in `waiting` of batches that may be sent when their own time comes.
+    private var sendable: [Int] {
+        var places = Array(waiting.indices)
+        if spec.destination.declaration.order != .none {
+            // Dead letters are outside of the order: one that fails again holds up nothing.
+            let first = places.filter { waiting[$0].isOfLog }.min { waiting[$0].spans.first < waiting[$1].spans.first }
+            places.removeAll { waiting[$0].isOfLog && $0 != first }
         }
-        guard let best, waiting[best].notBefore <= now else { return nil }
-        return best
+        if isCrowded, !cursor.settled.isEmpty { places.removeAll { waiting[$0].isOfLog && waiting[$0].spans.first != cursor.position + 1 } }
+        return places
+    }
+
+    /// The place in `waiting` of the batch that is to be sent now; nil where none may. While the breaker asks for a probe it is the one that
+    /// failed least, which tells most of the platform and least of the batch.
+    func nextWaiting(now: UInt64) -> Int? {
+        let probes = breaker.state != .closed
+        return sendable.filter { waiting[$0].notBefore <= now }.min {
+            (probes ? waiting[$0].failures : 0, waiting[$0].spans.first) < (probes ? waiting[$1].failures : 0, waiting[$1].spans.first)
+        }
     }
 
     /// Whether a new batch may be made of the log now.
     var mayGather: Bool {
-        if spec.destination.declaration.order != .none, !waiting.isEmpty { return false }
-        // What closes the oldest gap (a restart finds such gaps) adds no range.
-        let closesGap = cursor.settled.first.map { nextID < $0.lowerBound } ?? false
-        return waiting.count + inFlight.count < Self.batchesAheadMax && (closesGap || cursor.settled.count < Self.batchesAheadMax - 4)
+        if spec.destination.declaration.order != .none, waiting.contains(where: \.isOfLog) { return false }
+        guard waiting.count + inFlight.count < Self.batchesAheadMax else { return false }
+        return !isCrowded || cursor.settled.isEmpty || nextID <= cursor.position + 1
     }
 
-    /// When something is to be done though nothing happens; nil: when something happens.
-    func deadline(now: UInt64, lastID: Int64) -> UInt64? {
+    /// When something is to be done though nothing happens; nil: when something happens. `sends`: whether anything may be started at all.
+    func deadline(now: UInt64, lastID: Int64, sends: Bool) -> UInt64? {
         var times: [UInt64] = []
         if let summaryAt { times.append(summaryAt) }
-        if !removed, seekTarget == nil, inFlight.count < limit {
+        if sends, !removed, seekTarget == nil, inFlight.count < limit, let readyAt = readyAt(lastID: lastID) {
             switch hold {
             case .user, .disabled: break
-            case .platform(_, _, _, let probeAt, _): times.append(probeAt)
-            case nil:
-                // What stands before the first batch's own time is common to all of them.
-                let gate = max(notBefore, breaker.opensAt ?? 0)
-                if breaker.state != .probing {
-                    if let open { times.append(max(gate, open.since + spec.settings.linger.nanosecondsClamped)) }
-                    if let first = waiting.map(\.notBefore).min() { times.append(max(gate, first)) }
-                    if nextID <= lastID, gate > now { times.append(gate) }
-                }
+            case .platform(_, _, _, let probeAt, _): if inFlight.isEmpty { times.append(max(probeAt, notBefore, readyAt)) }
+            case nil: if breaker.state != .probing { times.append(max(notBefore, breaker.opensAt ?? 0, readyAt)) }
             }
         }
         // Ageing is looked after once a second while there is a backlog.
@@ -157,18 +160,53 @@ final class Lane {
         return times.min()
     }
 
+    /// When a batch is ready to go, but for what holds all of them; nil where there is none.
+    private func readyAt(lastID: Int64) -> UInt64? {
+        var times = sendable.map { waiting[$0].notBefore }
+        if mayGather {
+            if let open {
+                times.append(open.since &+ spec.settings.linger.nanosecondsClamped)
+            } else if nextID <= lastID {
+                times.append(0)
+            }
+        }
+        return times.min()
+    }
+
     // MARK: Books
 
-    /// Marks ids of the log as settled, and says so to the spool.
+    /// What became of ids of the log.
+    struct Fate {
+        var ids: ClosedRange<Int64>
+        var key: LedgerKey
+        var bytes: Int64
+        var dead: [DeadLetter]
+        /// Spans that count under `key` where that is not all of them; the others were delivered.
+        var weight: Int64?
+    }
+
+    /// Marks ids of the log as settled, and says so to the spool. A range beyond the 64 that are stored is withheld until one of them closes:
+    /// after a crash in between its spans are sent again.
     func settle(_ ids: ClosedRange<Int64>, _ key: LedgerKey, bytes: Int64, dead: [DeadLetter] = [], weight: Int64? = nil, in log: SpanLog) {
-        cursor.settle(ids)
+        withheld.append(Fate(ids: ids, key: key, bytes: bytes, dead: dead, weight: weight))
         var settlement = Settlement(consumer: consumer, cursor: cursor)
-        let spans = Int64(ids.count)
-        let counted = weight ?? spans
-        settlement.add(key, Tally(spans: counted, bytes: bytes))
-        if counted < spans { settlement.add(LedgerKey(.delivered, route: key.route), Tally(spans: spans - counted)) }
-        settlement.dead = dead
+        while let next = withheld.firstIndex(where: { hasPlace($0.ids) }) {
+            let fate = withheld.remove(at: next)
+            cursor.settle(fate.ids)
+            let spans = Int64(fate.ids.count)
+            let counted = fate.weight ?? spans
+            settlement.add(fate.key, Tally(spans: counted, bytes: fate.bytes))
+            if counted < spans { settlement.add(LedgerKey(.delivered, route: fate.key.route), Tally(spans: spans - counted)) }
+            settlement.dead += fate.dead
+        }
+        guard !settlement.tallies.isEmpty else { return }
+        settlement.cursor = cursor
         log.settle(settlement)
+    }
+
+    private func hasPlace(_ ids: ClosedRange<Int64>) -> Bool {
+        cursor.settled.count < Self.batchesAheadMax || ids.lowerBound == cursor.position + 1
+            || cursor.settled.contains { $0.upperBound + 1 == ids.lowerBound || ids.upperBound + 1 == $0.lowerBound }
     }
 
     /// What became of dead letters that were sent again.

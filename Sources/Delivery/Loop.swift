@@ -59,8 +59,9 @@ final class Loop {
         for lane in lanes {
             pump(lane, now: now, lastID: lastID)
             summarize(lane, now: now)
-            if let next = lane.deadline(now: now, lastID: lastID) { deadline = min(deadline ?? next, next) }
-            if let letterAt = lane.letterAt, lane.hold == nil, !lane.removed {
+            let sends = mayStart && (lane.inFlight.isEmpty || bodyBytes < bodyBytesMax)
+            if let next = lane.deadline(now: now, lastID: lastID, sends: sends) { deadline = min(deadline ?? next, next) }
+            if sends, let letterAt = lane.letterAt, lane.hold == nil, !lane.removed {
                 let wall = clock.wall() / 1_000_000
                 let wait = UInt64(max(0, letterAt - Int64(wall))) * 1_000_000
                 deadline = min(deadline ?? .max, now + max(wait, 100_000_000))
@@ -79,12 +80,23 @@ final class Loop {
         for sink in sinks.values { sink.stop() }
     }
 
+    /// Whether anything may be started at all.
+    private var mayStart: Bool { !stopping && !spoolFails }
+
     private func pump(_ lane: Lane, now: UInt64, lastID: Int64) {
-        if let target = lane.seekTarget, lane.inFlight.isEmpty { finishSeek(lane, to: target) }
-        guard !stopping, !spoolFails else { return }
+        if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
+        guard mayStart else { return }
         if case .filtered = lane.spec.decision { return filter(lane, through: lastID) }
         while lane.mayStart(now: now), lane.inFlight.isEmpty || bodyBytes < bodyBytesMax {
-            if let index = lane.nextWaiting(now: now) {
+            var next = lane.nextWaiting(now: now)
+            if let index = next, lane.breaker.state != .closed, lane.waiting[index].failures > 0, lane.mayGather,
+                let fresh = gather(lane, now: now, lastID: lastID)
+            {
+                // A probe with what has never failed tells more of the platform.
+                lane.waiting.append(fresh)
+                next = lane.waiting.indices.last
+            }
+            if let index = next {
                 guard lane.breaker.permits(now: now) else { return }
                 send(lane.waiting.remove(at: index), by: lane, now: now)
             } else if let batch = dueLetters(lane) ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) : nil) {
@@ -171,10 +183,13 @@ final class Loop {
 
     /// Ids whose rows are gone: of a destination that was away longer than history holds, or of a damaged file.
     private func lose(_ lane: Lane, through last: Int64) {
-        let ids = lane.nextID...last
-        lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
+        var spans: Int64 = 0
+        for ids in lane.cursor.unsettled(in: lane.nextID...last) {
+            lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
+            spans += Int64(ids.count)
+        }
         lane.nextID = last + 1
-        tell(.lost(destination: lane.name, spans: Int64(ids.count)))
+        tell(.lost(destination: lane.name, spans: spans))
     }
 
     private func filter(_ lane: Lane, through last: Int64) {
@@ -189,29 +204,30 @@ final class Loop {
         guard let at = lane.letterAt, lane.hold == nil, lane.breaker.state == .closed, at <= Int64(clock.wall() / 1_000_000) else {
             return nil
         }
+        // What became of earlier ones must be on disk before it is read there, or they would be sent again.
+        guard log.flush() else { return nil }
         do throws(SpoolError) {
             var busy: Set<Int64> = []
             for batch in lane.waiting + lane.inFlight.values.map(\.batch) {
                 if case .letters(let ids) = batch.spans { busy.formUnion(ids) }
             }
             let due = try reader.dueLetters(
-                consumer: lane.consumer, now: clock.wall(), limit: busy.count + min(lane.spec.settings.limits.spans, 100))
-            let fresh = due.map(\.span).filter { !busy.contains($0) }.sorted()
-            lane.letterAt = fresh.isEmpty ? try nextLetterAt(lane, after: busy) : at
-            guard !fresh.isEmpty else { return nil }
-            var batch = Batch(.letters(fresh))
+                consumer: lane.consumer, now: clock.wall(), limit: busy.count + min(lane.spec.settings.limits.spans, 100)
+            ).filter { !busy.contains($0.span) }
+            guard let longest = due.first else {
+                lane.letterAt = busy.isEmpty ? try reader.nextLetterAt()[lane.consumer] : nil
+                return nil
+            }
+            let replaying = due.filter { $0.state == .replaying }.map(\.span).sorted()
+            var batch = Batch(.letters(replaying.isEmpty ? [longest.span] : replaying))
             batch.deliveriesSeen = lane.deliveries
+            // A parked span goes alone, and one failure parks it again.
+            if replaying.isEmpty { batch.failuresAmongSuccesses = Batch.poisonFailures }
             return batch
         } catch {
             failedToRead(lane, error)
             return nil
         }
-    }
-
-    /// Where letters are under way, they are looked for again when they have ended.
-    private func nextLetterAt(_ lane: Lane, after busy: Set<Int64>) throws(SpoolError) -> Int64? {
-        guard busy.isEmpty, log.flush() else { return nil }
-        return try reader.nextLetterAt()[lane.consumer]
     }
 
     /// The spans of a batch, with those that cannot be read any more left out.
@@ -222,7 +238,8 @@ final class Loop {
         case .log(let ids):
             var id = ids.lowerBound
             while id <= ids.upperBound {
-                guard let segment = try reader.segment(holding: id), segment.firstID <= id else { break }
+                guard let segment = try reader.segment(holding: id), segment.firstID <= ids.upperBound else { break }
+                id = max(id, segment.firstID)
                 let last = min(segment.lastID, ids.upperBound)
                 for each in id...last { views.append(SpanView(segment: segment, index: Int(each - segment.firstID))) }
                 id = last + 1
@@ -240,6 +257,12 @@ final class Loop {
 
     private func send(_ batch: Batch, by lane: Lane, now: UInt64) {
         let destination = lane.spec.destination
+        guard batch.spans.count <= lane.spec.settings.limits.spans else {
+            // A reload has lowered the limit since it was gathered.
+            lane.waiting += batch.halves(suspect: false, deliveriesSeen: batch.deliveriesSeen)
+            lane.breaker.probeInconclusive(now: now)
+            return
+        }
         do throws(SpoolError) {
             let views = try load(batch, lane)
             guard views.count == batch.spans.count else { return vanished(batch, found: views, lane) }
@@ -292,6 +315,7 @@ final class Loop {
 
     /// Some rows of a batch are gone while it waited: the rest is sent, what is missing is said.
     private func vanished(_ batch: Batch, found: [SpanView], _ lane: Lane) {
+        lane.breaker.probeInconclusive(now: clock.monotonic())
         let present = Set(found.map(\.id))
         for offset in 0..<batch.spans.count {
             let id = batch.spans.id(at: offset)
@@ -335,12 +359,15 @@ final class Loop {
         }
         lane.status.statusClasses[status / 100, default: 0] += 1
         lane.status.latency.add(nanoseconds: latency)
+        // Of dead letters the next are looked for when these have ended.
+        if !flight.batch.isOfLog { lane.letterAt = 0 }
         apply(verdict, status: status, latency: latency, flight, lane, now)
         if lane.summaryAt == nil { lane.summaryAt = now + Self.summaryEvery }
     }
 
     private func apply(_ verdict: Verdict, status: Int, latency: UInt64, _ flight: Lane.Flight, _ lane: Lane, _ now: UInt64) {
-        let batch = flight.batch
+        var batch = flight.batch
+        batch.attempts += 1
         switch verdict {
         case .delivered(let note):
             answered(lane, latency: latency)
@@ -349,11 +376,16 @@ final class Loop {
                 tell(.note(destination: lane.name, text: note))
             }
         case .perSpan(let verdicts):
-            answered(lane, latency: latency)
-            judge(verdicts, status: status, flight, lane, latency: latency, now)
+            judge(verdicts, status: status, batch, flight, lane, latency: latency, now)
         case .partialUnknown(let refused, let detail):
             answered(lane, latency: latency)
-            partial(refused: refused, status: status, detail: detail, flight, lane)
+            // A platform may say anything: more than there were is all of them.
+            let refused = min(max(refused, 0), batch.spans.count)
+            if refused == 0 {
+                delivered(0..<batch.spans.count, flight, lane, latency: latency)
+            } else {
+                partial(refused: refused, status: status, detail: detail, batch, flight, lane)
+            }
         case .refused(let reason, let detail):
             answered(lane, latency: latency)
             if batch.spans.count > 1 {
@@ -371,11 +403,11 @@ final class Loop {
         case .retry(let after, let detail, let throttle):
             retry(batch, after: after, status: status, detail: detail, throttle: throttle, lane, now)
         case .pause(let reason, let detail):
-            lane.waiting.append(batch)
+            lane.waiting.append(flight.batch)
             lane.breaker.probeInconclusive(now: now)
             hold(lane, reason: reason, detail: detail, status: status, now)
         case .disable(let reason, let detail):
-            lane.waiting.append(batch)
+            lane.waiting.append(flight.batch)
             lane.breaker.probeInconclusive(now: now)
             failed(lane, detail)
             lane.hold = .disabled(reason: reason, detail: detail)
@@ -413,11 +445,17 @@ final class Loop {
                 attempt: flight.batch.attempts + 1))
     }
 
-    private func judge(_ verdicts: [SpanVerdict], status: Int, _ flight: Lane.Flight, _ lane: Lane, latency: UInt64, _ now: UInt64) {
-        guard verdicts.count == flight.batch.spans.count else {
-            return retry(
-                flight.batch, after: nil, status: status, detail: "the answer judges \(verdicts.count) spans", throttle: false, lane, now)
+    private func judge(
+        _ verdicts: [SpanVerdict], status: Int, _ batch: Batch, _ flight: Lane.Flight, _ lane: Lane, latency: UInt64, _ now: UInt64
+    ) {
+        guard verdicts.count == batch.spans.count else {
+            return retry(batch, after: nil, status: status, detail: "the answer judges \(verdicts.count) spans", throttle: false, lane, now)
         }
+        let again = "the platform asks for these spans again"
+        guard verdicts.contains(where: { $0 != .retry }) else {
+            return retry(batch, after: nil, status: status, detail: again, throttle: false, lane, now)
+        }
+        answered(lane, latency: latency)
         // Runs of equal verdicts are settled as one.
         var from = 0
         while from < verdicts.count {
@@ -429,19 +467,18 @@ final class Loop {
             case .refused(let reason, let detail):
                 for offset in from..<to {
                     bury(
-                        flight.batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: 0), lane, reason: reason, status: status,
+                        batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: 0), lane, reason: reason, status: status,
                         detail: detail)
                 }
             case .retry:
-                let part = flight.batch.part(from..<to, suspect: false, deliveriesSeen: flight.batch.deliveriesSeen)
-                retry(part, after: nil, status: status, detail: "the platform asks for these spans again", throttle: false, lane, now)
+                let part = batch.part(from..<to, suspect: false, deliveriesSeen: batch.deliveriesSeen)
+                retry(part, after: nil, status: status, detail: again, throttle: false, lane, now, answered: true)
             }
             from = to
         }
     }
 
-    private func partial(refused: Int, status: Int, detail: String, _ flight: Lane.Flight, _ lane: Lane) {
-        let batch = flight.batch
+    private func partial(refused: Int, status: Int, detail: String, _ batch: Batch, _ flight: Lane.Flight, _ lane: Lane) {
         let bytes = flight.spanBytes.reduce(Int64(0)) { $0 + Int64($1) }
         let now = Int64(clock.wall() / 1_000_000)
         guard case .log(let ids) = batch.spans else {
@@ -455,7 +492,7 @@ final class Loop {
         }
         let letter = DeadLetter(
             consumer: lane.consumer, span: ids.lowerBound, state: .dead, reason: "partial_unknown", status: status,
-            detail: brief("\(refused) of the spans \(ids.lowerBound) to \(ids.upperBound): \(detail)"), attempts: batch.attempts + 1,
+            detail: brief("\(refused) of the spans \(ids.lowerBound) to \(ids.upperBound): \(detail)"), attempts: batch.attempts,
             firstAt: now, lastAt: now, weight: Int64(refused), stored: nil)
         lane.settle(
             ids, LedgerKey(.dead, reason: "partial_unknown", route: lane.route), bytes: bytes, dead: [letter], weight: Int64(refused),
@@ -466,11 +503,12 @@ final class Loop {
         tell(.deadLetters(destination: lane.name, spans: refused, reason: "partial_unknown", status: status, detail: brief(detail)))
     }
 
+    /// `answered`: other spans of the request were judged, so this is no failure of the platform.
     private func retry(
-        _ batch: Batch, after: Duration?, status: Int, detail: String, throttle: Bool, _ lane: Lane, _ now: UInt64
+        _ batch: Batch, after: Duration?, status: Int, detail: String, throttle: Bool, _ lane: Lane, _ now: UInt64, answered: Bool = false
     ) {
         var batch = batch
-        batch.attempts += 1
+        batch.failures += 1
         if batch.firstFailedAt == 0 { batch.firstFailedAt = clock.wall() }
         (batch.lastReason, batch.lastDetail, batch.lastStatus) = (status == 0 ? "network" : "http_\(status)", brief(detail), status)
         failed(lane, detail)
@@ -480,9 +518,12 @@ final class Loop {
         batch.deliveriesSeen = lane.deliveries
 
         let settings = lane.spec.settings
-        let opened = lane.breaker.failed(now: now) { attempt in
-            backoff(attempt: attempt, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
-        }
+        // A parked span that fails again says nothing new of the platform either.
+        let opened =
+            !answered && !batch.isParked
+            && lane.breaker.failed(now: now) { attempt in
+                backoff(attempt: attempt, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
+            }
         if let after { lane.notBefore = max(lane.notBefore, now + min(after, .seconds(3600)).nanosecondsClamped) }
         if opened, let until = lane.breaker.opensAt {
             tell(
@@ -499,7 +540,7 @@ final class Loop {
             return
         }
         let wait = backoff(
-            attempt: batch.attempts, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
+            attempt: batch.failures, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
         batch.notBefore = now + wait.nanosecondsClamped
         lane.waiting.append(batch)
         tell(
@@ -550,11 +591,11 @@ final class Loop {
     /// Sets a span aside that fails again and again while others go through; it is tried again by itself, ever more rarely.
     private func park(_ batch: Batch, _ lane: Lane) {
         let id = batch.spans.first
-        let attempts = UInt64(max(batch.attempts, 1))
-        let wait = min(Duration.seconds(60) * Int(min(attempts, 60)), .seconds(3600))
+        var letter = letter(
+            batch, lane, state: .parked, reason: batch.lastReason, status: batch.lastStatus, detail: batch.lastDetail, nextAt: nil)
+        let wait = Duration.seconds(60) * min(max(letter.attempts, 1), 60)
         let nextAt = Int64(clock.wall() / 1_000_000) + Int64(wait.nanosecondsClamped / 1_000_000)
-        let letter = letter(
-            batch, lane, state: .parked, reason: batch.lastReason, status: batch.lastStatus, detail: batch.lastDetail, nextAt: nextAt)
+        letter.nextAt = nextAt
         switch batch.spans {
         case .log:
             lane.settle(
@@ -573,9 +614,11 @@ final class Loop {
         let now = Int64(clock.wall() / 1_000_000)
         let view = (try? load(batch, lane))?.first
         let stored = view.map { view in StoredSpan(entry: view.entry, bytes: view.withBytes { Array($0) }) }
+        let before = batch.isOfLog ? nil : try? reader.deadLetter(consumer: lane.consumer, span: batch.spans.first)
         return DeadLetter(
             consumer: lane.consumer, span: batch.spans.first, state: state, reason: reason, status: status, detail: brief(detail),
-            attempts: batch.attempts + 1, firstAt: batch.firstFailedAt == 0 ? now : Int64(batch.firstFailedAt / 1_000_000), lastAt: now,
+            attempts: batch.attempts + (before?.attempts ?? 0),
+            firstAt: batch.firstFailedAt == 0 ? now : Int64(batch.firstFailedAt / 1_000_000), lastAt: now,
             nextAt: nextAt, stored: stored)
     }
 
@@ -605,6 +648,7 @@ final class Loop {
         for flight in lane.inFlight.values {
             if case .log(let ids) = flight.batch.spans { blocked.settle(ids) }
         }
+        for fate in lane.withheld { blocked.settle(fate.ids) }
         let ids = blocked.unsettled(in: lane.cursor.position + 1...last)
         lane.nextID = max(lane.nextID, last + 1)
         return ids
@@ -648,24 +692,34 @@ final class Loop {
 
     /// The destinations of the configuration. New ones are registered, those that are gone retire, the others go on where they are.
     func apply(_ specs: [DestinationSpec]) throws(SpoolError) {
-        for lane in lanes where !lane.removed && !specs.contains(where: { $0.name == lane.name || $0.settings.renamed == lane.name }) {
+        for lane in lanes where !lane.removed && !specs.contains(where: { isTaken(lane, by: $0) }) {
             lane.removed = true
+            lane.hold = nil
             try log.set(.retired, of: lane.consumer)
             sinks.removeValue(forKey: lane.name)?.stop()
         }
         for spec in specs {
-            if let lane = lanes.first(where: { !$0.removed && ($0.name == spec.name || $0.name == spec.settings.renamed) }) {
+            // One that has left, but has a request under way yet, returns as it is: two lanes of one consumer would settle its spans twice.
+            if let lane = lanes.first(where: { isTaken($0, by: spec) }) {
                 if case .sink = spec.destination.outlet { sinks.removeValue(forKey: lane.name)?.stop() }
-                if lane.name != spec.name {
-                    _ = try log.register(spec.name, renamed: lane.name, backlog: spec.settings.backlog)
-                }
+                _ = try log.register(spec.name, renamed: lane.name, backlog: spec.settings.backlog)
+                lane.removed = false
                 lane.apply(spec)
             } else {
                 lanes.append(try register(spec))
             }
         }
+        // Those that left while the daemon was down.
+        for consumer in log.status.consumers.values where consumer.state != .retired && lane(consumer: consumer.id) == nil {
+            try log.set(.retired, of: consumer.id)
+        }
         let letters = try reader.nextLetterAt()
         for lane in lanes { lane.letterAt = letters[lane.consumer] }
+    }
+
+    /// Whether this is the lane of a destination, by its name or by the one that it had before.
+    private func isTaken(_ lane: Lane, by spec: DestinationSpec) -> Bool {
+        lane.name == spec.name || (lane.name == spec.settings.renamed && !lanes.contains { $0.name == spec.name })
     }
 
     private func register(_ spec: DestinationSpec) throws(SpoolError) -> Lane {
@@ -714,7 +768,8 @@ final class Loop {
         lane.seekTarget = nil
         guard position < lane.cursor.position, let consumer = try? log.seekBack(lane.consumer, to: position) else { return }
         lane.cursor = consumer.cursor
-        lane.waiting.removeAll { if case .log = $0.spans { true } else { false } }
+        lane.waiting.removeAll(where: \.isOfLog)
+        lane.withheld = []
         lane.open = nil
         lane.nextID = consumer.cursor.position + 1
     }

@@ -52,6 +52,7 @@ final class World {
     private let options: SpoolOptions
     private let directory: URL
     private var appended: Int64 = 0
+    private var spun = false
     private var random: SeededRandom
     /// Printed with every failure.
     private let seed: UInt64
@@ -138,7 +139,8 @@ final class World {
             if next <= now {
                 // Once more is allowed: the first turn may have found work for the second.
                 if idle > 1 {
-                    Issue.record("the loop spins: it wants to turn at once and has nothing to do (seed \(seed))")
+                    if !spun { Issue.record("the loop spins: it wants to turn at once and has nothing to do (seed \(seed))") }
+                    spun = true
                     time.advance(.milliseconds(100))
                 }
                 if now >= end { return }
