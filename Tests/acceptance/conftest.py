@@ -22,6 +22,11 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"{BINARY} is not there; build it, or name one in TRACEFWD_BINARY", returncode=2)
 
 
+def pytest_report_header() -> str:
+    """Which binary it is that was tested."""
+    return f"tracefwd: {BINARY}"
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A short path: a unix socket's has 107 bytes at most."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -22,10 +23,16 @@ Config = dict[str, Any]
 
 
 def free_port() -> int:
-    """A TCP and UDP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP and UDP port that is free, below those that the kernel gives to outgoing connections: a restart finds it free again."""
+    while True:
+        address = ("127.0.0.1", random.randrange(15_000, 32_000))
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(address)
+            return address[1]
+        except OSError:
+            continue
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 20, what: str = "", every: float = 0.02) -> Any:

@@ -208,16 +208,18 @@ def test_a_full_spool_may_drop_the_oldest(make_daemon: MakeDaemon) -> None:
     assert daemon.spool.stat().st_size < 40 << 20
 
 
-def test_a_backlog_over_its_share_expires_and_is_counted(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
+@pytest.mark.parametrize(("size", "share"), [("16MiB", "4MiB"), ("64MiB", "16MiB")])
+def test_a_backlog_over_its_share_expires_and_is_counted(make_daemon: MakeDaemon, collector: OTLPSink, size: str, share: str) -> None:
     """The destination that is down loses its own oldest spans; the healthy one, and the writers, lose nothing."""
-    down = otlp(f"http://127.0.0.1:{free_port()}", backlog={"max": "4MiB", "when_full": "expire"})
-    spool = {"max_size": "16MiB", "history": "0s", "reserve": "0"}
+    down = otlp(f"http://127.0.0.1:{free_port()}", backlog={"max": share, "when_full": "expire"})
+    spool = {"max_size": size, "history": "0s", "reserve": "0"}
     daemon = make_daemon({"down": down, "up": otlp(collector.url)}, spool=spool).start()
+    rounds = 80
     with Client(daemon.socket, timeout=60) as client:
-        for _ in range(40):
+        for _ in range(rounds):
             client.send(*make_spans(500, input="x" * 2000))
             assert client.ask()["accepted"] == 500
-    collector.wait_for(20_000, 60)
+    collector.wait_for(rounds * 500, 60)
     status = eventually(lambda: (page := daemon.status()).spooled["up"] == 0 and page)
-    assert status.outcomes("up") == {"delivered": 20_000}
+    assert status.outcomes("up") == {"delivered": rounds * 500}
     assert status.outcomes("down")["expired"] > 10_000

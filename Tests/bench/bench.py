@@ -140,7 +140,7 @@ class Daemon:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_mib(self, name: str) -> float:
-        """VmRSS (now) or VmHWM (most so far)."""
+        """VmRSS (now), VmHWM (most so far) or RssAnon (now, without what is mapped from files)."""
         return int(self._fields("status")[name].split()[0]) / 1024
 
     def bytes_written(self) -> int:
@@ -262,7 +262,7 @@ def idle(options: Options, tools: Path) -> Figures:
         time.sleep(2)
         cpu = it.cpu_seconds()
         time.sleep(3)
-        return {"mib": it.memory_mib("VmRSS"), "cpu_percent": (it.cpu_seconds() - cpu) / 3 * 100}
+        return {"mib": it.memory_mib("VmRSS"), "own_mib": it.memory_mib("RssAnon"), "cpu_percent": (it.cpu_seconds() - cpu) / 3 * 100}
 
 
 def udp(options: Options, tools: Path) -> Figures:
@@ -337,7 +337,11 @@ def alone_rows(options: Options, tools: Path) -> list[Row]:
 def idle_rows(options: Options, tools: Path) -> list[Row]:
     """Memory and CPU at rest."""
     values = repeated(options, lambda: idle(options, tools), "idle")
-    return [Row("idle resident memory", "MiB", values["mib"], most=30), Row("idle CPU", "%", values["cpu_percent"])]
+    return [
+        Row("idle resident memory", "MiB", values["mib"], most=30),
+        Row("idle resident memory without code and libraries", "MiB", values["own_mib"]),
+        Row("idle CPU", "%", values["cpu_percent"]),
+    ]
 
 
 def udp_rows(options: Options, tools: Path) -> list[Row]:
