@@ -113,9 +113,10 @@ public final class DeliveryEngine: Sendable {
 
     // MARK: What others want
 
-    /// Takes over the destinations of a configuration.
-    public func apply(_ specs: [DestinationSpec]) throws(SpoolError) {
+    /// Takes over the destinations of a configuration. `summaryEvery` is the time that one line of summary covers.
+    public func apply(_ specs: [DestinationSpec], summaryEvery: Duration = .seconds(10)) throws(SpoolError) {
         let result = ask(patience: .seconds(60)) { loop -> Result<Void, SpoolError> in
+            loop.summaryEvery = summaryEvery.nanosecondsClamped
             do throws(SpoolError) { return .success(try loop.apply(specs)) } catch { return .failure(error) }
         }
         guard let result else { throw .notWritable(reason: "delivery does not answer") }

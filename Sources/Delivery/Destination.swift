@@ -1,7 +1,7 @@
 // Delivery: batch, send, judge, retry, breaker, dead letters: once, for every platform.
 // Promises: every span a route selects ends, per destination, in exactly one outcome of the ledger; a destination that hangs costs its own
 // backlog only; ids are equal at every redelivery. Does not know: any platform, any file format.
-// Start here (what a destination is), then Consumer.swift (the decisions, as a value), Engine.swift (the thread that acts on them),
+// Start here (what a destination is), then Lane.swift (one destination's state and decisions), Loop.swift (the thread that acts on them),
 // HTTPSender.swift (libcurl) and SinkSender.swift (files).
 public import Settings
 public import SpanModel

@@ -148,11 +148,12 @@ final class Lane {
     func deadline(now: UInt64, lastID: Int64, sends: Bool) -> UInt64? {
         var times: [UInt64] = []
         if let summaryAt { times.append(summaryAt) }
-        if sends, !removed, seekTarget == nil, inFlight.count < limit, let readyAt = readyAt(lastID: lastID) {
+        if sends, !removed, seekTarget == nil, inFlight.count < limit, breaker.state != .probing, let readyAt = readyAt(lastID: lastID) {
+            let earliest = max(notBefore, breaker.opensAt ?? 0, readyAt)
             switch hold {
+            case nil: times.append(earliest)
+            case .platform(_, _, _, let probeAt, _): if inFlight.isEmpty { times.append(max(probeAt, earliest)) }
             case .user, .disabled: break
-            case .platform(_, _, _, let probeAt, _): if inFlight.isEmpty { times.append(max(probeAt, notBefore, readyAt)) }
-            case nil: if breaker.state != .probing { times.append(max(notBefore, breaker.opensAt ?? 0, readyAt)) }
             }
         }
         // Ageing is looked after once a second while there is a backlog.

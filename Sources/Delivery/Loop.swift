@@ -25,7 +25,8 @@ final class Loop {
     var stopping = false
     private var agedAt: UInt64 = 0
     private static let second: UInt64 = 1_000_000_000
-    private static let summaryEvery: UInt64 = 10 * second
+    /// Nanoseconds from a destination's first traffic to its line of summary.
+    var summaryEvery: UInt64 = 10 * second
     /// Minutes after which a refused destination is asked again (DESIGN.md section 5).
     private static let probeMinutes: [UInt64] = [1, 5, 15, 60]
 
@@ -59,7 +60,7 @@ final class Loop {
         for lane in lanes {
             pump(lane, now: now, lastID: lastID)
             summarize(lane, now: now)
-            let sends = mayStart && (lane.inFlight.isEmpty || bodyBytes < bodyBytesMax)
+            let sends = mayStart && lane.spec.decision != .filtered && (lane.inFlight.isEmpty || bodyBytes < bodyBytesMax)
             if let next = lane.deadline(now: now, lastID: lastID, sends: sends) { deadline = min(deadline ?? next, next) }
             if sends, let letterAt = lane.letterAt, lane.hold == nil, !lane.removed {
                 let wall = clock.wall() / 1_000_000
@@ -362,7 +363,7 @@ final class Loop {
         // Of dead letters the next are looked for when these have ended.
         if !flight.batch.isOfLog { lane.letterAt = 0 }
         apply(verdict, status: status, latency: latency, flight, lane, now)
-        if lane.summaryAt == nil { lane.summaryAt = now + Self.summaryEvery }
+        if lane.summaryAt == nil { lane.summaryAt = now + summaryEvery }
     }
 
     private func apply(_ verdict: Verdict, status: Int, latency: UInt64, _ flight: Lane.Flight, _ lane: Lane, _ now: UInt64) {

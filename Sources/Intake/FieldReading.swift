@@ -65,7 +65,7 @@ extension SpanParser {
 
     mutating func duration() throws(Fault) -> SpanDuration {
         let decimal = Decimal(try number(.durationMS).token)
-        guard !decimal.isNegative || decimal.magnitude == nil else { throw .refused(.badType(.durationMS)) }
+        guard !decimal.isNegative || decimal.magnitude == nil else { return .negative }
         return decimal.scaled(by: 6).map { .nanoseconds($0) } ?? .beyond
     }
 

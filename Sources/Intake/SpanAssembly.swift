@@ -132,6 +132,7 @@ extension SpanParser {
             guard duration <= end else { throw .badTimestamp }
             return (end - duration, end)
         case (_, _, .beyond?): throw .badTimestamp
+        case (_, _, .negative?): throw .badType(.durationMS)
         }
     }
 

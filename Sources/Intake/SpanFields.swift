@@ -42,6 +42,8 @@ enum SpanDuration {
     case nanoseconds(UInt64)
     /// More than 64 bits of them: an error only where it is used.
     case beyond
+    /// Less than none: an error only where it is used. Native out writes it beside an end that is before its start.
+    case negative
 }
 
 /// Tags of `Span` and the messages around it (otlp contract, A.1): field number and wire type.

@@ -14,6 +14,7 @@ func table(_ types: [DestinationType]) -> [Key] {
         )
         .needingRestart(),
         Key("limits", .section(limitKeys), .defaults, "What one span may be; a larger one is rejected.").needingRestart(),
+        Key("rejects", .section(rejectKeys), .defaults, "Whether lines that are no spans are kept, for a person to look at.").needingRestart(),
         Key("control", .section(controlKeys), .defaults, "The socket for the command line; it reads and changes everything.")
             .needingRestart(),
         Key("journal", .section(journalKeys), .defaults, "What the daemon tells a person."),
@@ -25,7 +26,7 @@ func table(_ types: [DestinationType]) -> [Key] {
             "routes", .list(.section(routeKeys)), .nothing("everything goes to every destination"),
             "Which spans go where. A span takes each route; a destination gets it once."),
     ]
-    return start + end + laterKeys(["define", "intake", "rejects", "tests"])
+    return start + end + laterKeys(["define", "intake", "tests"])
 }
 
 private let spoolKeys = [
@@ -78,7 +79,7 @@ private let udpKeys = [
 ]
 
 private let unixDatagramKeys = [
-    Key("path", .socket, .value("/run/tracefwd-datagram.sock"), "Where the socket is."),
+    Key("path", .socket, .value("/run/tracefwd.dgram.sock"), "Where the socket is."),
     Key("mode", .mode, .value("0660"), "The socket's rights."),
     Key("group", .string, .nothing("the daemon's group"), "The socket's group."),
     Key("receive_buffer", .bytes(4096...1 << 30), .value("8MiB"), "The kernel's buffer."),
@@ -92,8 +93,14 @@ private let httpKeys = [
 
 private let limitKeys = [
     Key("span_bytes", .bytes(1024...(64 << 20)), .value("4MiB"), "The largest span as it is sent."),
-    Key("depth", .integer(4...1000), .value("64"), "How deep its JSON may be nested."),
+    Key("depth", .integer(4...512), .value("64"), "How deep its JSON may be nested."),
     Key("attributes", .integer(1...100_000), .value("1000"), "How many attributes it may have."),
+]
+
+private let rejectKeys = [
+    Key("keep", .choice(["off", "sample", "all"]), .value("off"), "Which: none, one in ten seconds of each source and reason, or all."),
+    Key("path", .path, .nothing("`rejects.ndjson` beside the spool"), "The file; an older one stands beside it as `.1`. It may hold prompts."),
+    Key("max_size", .bytes(64 << 10 ... .max), .value("16MiB"), "The most both files take."),
 ]
 
 private let controlKeys = [

@@ -158,6 +158,27 @@ public struct LimitSettings: Sendable, Equatable {
     }
 }
 
+/// `rejects:`; nil is off.
+public struct RejectSettings: Sendable, Equatable {
+    /// Every line, or one in a while of each source and reason.
+    public let keepsAll: Bool
+    /// The file.
+    public let path: String
+    /// Most bytes of it and the one before it.
+    public let sizeMax: Int
+
+    init?(_ section: Section, spoolPath: String) {
+        let keep = section.string("keep")
+        guard keep != "off" else { return nil }
+        keepsAll = keep == "all"
+        path = section.optionalString("path") ?? folder(of: spoolPath) + "rejects.ndjson"
+        sizeMax = section.integer("max_size")
+    }
+}
+
+/// With its slash; empty for a name alone.
+private func folder(of path: String) -> String { path.lastIndex(of: "/").map { String(path[...$0]) } ?? "" }
+
 /// `control:`
 public struct ControlSettings: Sendable, Equatable {
     /// Where the socket is.
@@ -166,8 +187,7 @@ public struct ControlSettings: Sendable, Equatable {
     public let group: String?
 
     init(_ section: Section, spoolPath: String) {
-        let folder = spoolPath.lastIndex(of: "/").map { String(spoolPath[...$0]) } ?? ""
-        path = section.optionalString("path") ?? folder + "control.sock"
+        path = section.optionalString("path") ?? folder(of: spoolPath) + "control.sock"
         group = section.optionalString("group")
     }
 }
@@ -311,6 +331,8 @@ extension LoadedSettings {
     public var sources: SourceSettings { SourceSettings(root.section("sources")) }
     /// `limits:`
     public var limits: LimitSettings { LimitSettings(root.section("limits")) }
+    /// `rejects:`
+    public var rejects: RejectSettings? { RejectSettings(root.section("rejects"), spoolPath: spool.path) }
     /// `control:`
     public var control: ControlSettings { ControlSettings(root.section("control"), spoolPath: spool.path) }
     /// `journal:`

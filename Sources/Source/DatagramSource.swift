@@ -51,13 +51,13 @@ public final class DatagramSource: Sendable {
     /// Serves the socket.
     public init(
         _ socket: BoundSocket, source: SourceID, log: SpanLog, limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule? = nil,
-        clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
+        rejects: RejectsFile? = nil, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.receiveBuffer = Int(tracefwd_receive_buffer(socket.descriptor, Int32(clamping: receiveBuffer)))
         tracefwd_datagram_options(socket.descriptor, source == .unixDatagram)
         let (counters, event) = (counters, event)
         let handle = startThread(name: "source-\(source)", stackBytes: 1 << 20) { [weak self] in
-            let intake = LineIntake(source: source, limits: limits, log: log, counters: counters, tell: tell)
+            let intake = LineIntake(source: source, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
             let reader = Reader(socket: socket, intake: intake, allow: allow, clock: clock, counters: counters, tell: tell)
             var waits = [pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: event, events: Int16(POLLIN), revents: 0)]
             while true {

@@ -46,17 +46,24 @@ final class LineIntake {
     private let log: SpanLog
     private let tell: @Sendable (SourceEvent) -> Void
     private let counters: SourceCounters
+    private let rejects: RejectsFile?
     private var rejected: [Rejection: Int] = [:]
     var batch = SpanBatch()
 
-    init(source: SourceID, limits: IntakeLimits, log: SpanLog, counters: SourceCounters, tell: @escaping @Sendable (SourceEvent) -> Void) {
-        (self.source, self.log, self.counters, self.tell) = (source, log, counters, tell)
+    init(
+        source: SourceID, limits: IntakeLimits, log: SpanLog, rejects: RejectsFile?, counters: SourceCounters,
+        tell: @escaping @Sendable (SourceEvent) -> Void
+    ) {
+        (self.source, self.log, self.rejects, self.counters, self.tell) = (source, log, rejects, counters, tell)
         parser = LineParser(limits: limits)
     }
 
     func parse(_ line: UnsafeRawBufferPointer, stamp: Stamp, acceptsAck: Bool) -> ParsedLine {
         let parsed = parser.parse(line, stamp: stamp, acceptsAck: acceptsAck, into: &batch)
-        if case .rejected(let reason) = parsed { reject(reason) }
+        if case .rejected(let reason) = parsed {
+            reject(reason)
+            rejects?.add(line, source: source, reason: reason, now: stamp.receivedAt)
+        }
         return parsed
     }
 

@@ -54,7 +54,7 @@ public final class StreamSource: Sendable {
 
     /// Serves the socket. `beat` is called at each turn of the loop, which comes at least every 5 s.
     public init(
-        _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, clock: Clock = .system,
+        _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil, clock: Clock = .system,
         beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.socket = socket
@@ -62,7 +62,9 @@ public final class StreamSource: Sendable {
         self.inbox = inbox
         let counters = counters
         let handle = startThread(name: "source-unix", stackBytes: 1 << 20) {
-            Loop(socket: socket, inbox: inbox, log: log, limits: limits, allow: allow, clock: clock, counters: counters, beat: beat, tell: tell).run()
+            let intake = LineIntake(source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
+            Loop(socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, clock: clock, beat: beat, tell: tell, counters)
+                .run()
         }
         thread.withLock { $0 = handle }
         log.observe { event in
@@ -100,12 +102,11 @@ public final class StreamSource: Sendable {
         private var acceptAgainAt: UInt64?
 
         init(
-            socket: BoundSocket, inbox: Inbox, log: SpanLog, limits: IntakeLimits, allow: PeerRule?, clock: Clock, counters: SourceCounters,
-            beat: @escaping @Sendable () -> Void, tell: @escaping @Sendable (SourceEvent) -> Void
+            socket: BoundSocket, inbox: Inbox, log: SpanLog, intake: LineIntake, limits: IntakeLimits, allow: PeerRule?, clock: Clock,
+            beat: @escaping @Sendable () -> Void, tell: @escaping @Sendable (SourceEvent) -> Void, _ counters: SourceCounters
         ) {
             (self.socket, self.inbox, self.log, self.limits, self.allow) = (socket, inbox, log, limits, allow)
-            (self.clock, self.counters, self.beat, self.tell) = (clock, counters, beat, tell)
-            intake = LineIntake(source: .unix, limits: limits, log: log, counters: counters, tell: tell)
+            (self.intake, self.clock, self.counters, self.beat, self.tell) = (intake, clock, counters, beat, tell)
             control(EPOLL_CTL_ADD, socket.descriptor, EPOLLIN.rawValue)
             control(EPOLL_CTL_ADD, inbox.event, EPOLLIN.rawValue)
         }

@@ -32,7 +32,7 @@ struct CommitQueue: Sendable {
         bytes += batch.payload.count
         var from = 0
         while from < batch.count {
-            let room = Self.segmentBytes - (chunks.last?.payload.count ?? Self.segmentBytes)
+            let room = chunks.last.map { Self.segmentBytes - $0.payload.count } ?? -1
             var to = from
             var taken = 0
             while to < batch.count, taken + Int(batch.entries[to].length) <= room {

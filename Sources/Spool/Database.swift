@@ -24,6 +24,8 @@ public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
 final class Database {
     private let handle: OpaquePointer
     private var statements: [String: Statement] = [:]
+    /// Frames of the WAL in use. The file keeps the length it once had, so its size does not tell.
+    private(set) var walFrames = 0
 
     /// `vfs` is nil for the system's own; the simulator passes a faulty one.
     init(path: String, readOnly: Bool, vfs: String? = nil) throws(SQLiteError) {
@@ -41,6 +43,16 @@ final class Database {
     }
 
     deinit { sqlite3_close_v2(handle) }
+
+    /// Keeps `walFrames` from now on. SQLite has one hook, and `PRAGMA wal_autocheckpoint` takes it: to be called after that.
+    func countFrames() {
+        let count: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32 = { context, _, _, frames in
+            guard let context else { return SQLITE_OK }
+            Unmanaged<Database>.fromOpaque(context).takeUnretainedValue().walFrames = Int(frames)
+            return SQLITE_OK
+        }
+        sqlite3_wal_hook(handle, count, Unmanaged.passUnretained(self).toOpaque())
+    }
 
     /// Runs statements that return nothing of interest.
     func execute(_ sql: String) throws(SQLiteError) {
@@ -110,6 +122,8 @@ final class Database {
         let code = sqlite3_wal_checkpoint_v2(handle, nil, mode, &inLog, &copied)
         if code & 0xff == SQLITE_BUSY { return false }
         guard code == SQLITE_OK else { throw error(code, "wal_checkpoint") }
+        // All of it copied: the next commit begins the WAL anew.
+        if inLog == copied { walFrames = 0 }
         return inLog == copied
     }
 

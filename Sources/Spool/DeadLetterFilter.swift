@@ -19,10 +19,14 @@ public struct DeadLetterFilter: Sendable, Equatable, Codable {
         var parts = ["l.consumer = ?"]
         if reason != nil { parts.append("l.reason = ?") }
         if since != nil { parts.append("l.first_at >= ?") }
-        if let spans { parts.append("l.span IN (\(spans.map(String.init).joined(separator: ",")))") }
+        // Bound like the others: a connection keeps every statement that it has prepared.
+        if spans != nil { parts.append("l.span IN (SELECT value FROM json_each(?))") }
         return parts.joined(separator: " AND ")
     }
 
     /// The values after the consumer's number.
-    var values: [Value] { (reason.map { [.text($0)] } ?? []) + (since.map { [.integer($0)] } ?? []) }
+    var values: [Value] {
+        let spans = spans.map { Value.text("[\($0.map(String.init).joined(separator: ","))]") }
+        return [reason.map(Value.text), since.map(Value.integer), spans].compactMap(\.self)
+    }
 }

@@ -72,12 +72,14 @@ final class LogFile {
         reserve = Reserve(beside: options.path, bytes: options.reserveBytes)
         do throws(SQLiteError) {
             database = try Database(path: options.path, readOnly: false, vfs: options.vfs)
-            try Schema.configure(database, durability: options.durability)
         } catch {
             throw .sqlite(path: options.path, error)
         }
-        try Schema.migrate(database, path: options.path)
+        try Schema.check(database, path: options.path)
         do throws(SQLiteError) {
+            try Schema.configure(database, durability: options.durability)
+            database.countFrames()
+            try Schema.migrate(database)
             _ = try database.checkpoint(truncate: true)
             spoolID = try Self.identity(database)
         } catch {
@@ -102,6 +104,10 @@ final class LogFile {
             try database.each(
                 "SELECT last_id, log_offset, length(payload), max_at FROM segments ORDER BY first_id DESC LIMIT 1"
             ) { row in
+                guard (1..<Int64.max).contains(row.integer(0)), (0..<Int64.max - row.integer(2)).contains(row.integer(1)) else {
+                    damage = "the newest segment says that it ends with id \(row.integer(0))"
+                    return
+                }
                 nextID = row.integer(0) + 1
                 logOffset = row.integer(1) + row.integer(2)
                 lastReceived = UInt64(clamping: row.integer(3))
@@ -166,8 +172,9 @@ final class LogFile {
             }
         }
         (nextID, logOffset, lastReceived, consumers, rejections) = (next, offset, received, changed, rejected)
-        try measure()
-        if oldest == nil, !segments.isEmpty { try refreshOldest() }
+        // It is on disk now: what cannot be read any more must not make a failed commit of it, whose settlements would be written twice.
+        try? measure()
+        if oldest == nil, !segments.isEmpty { try? refreshOldest() }
         return segments
     }
 
@@ -188,7 +195,17 @@ final class LogFile {
             try add(consumer.id, key, tally)
             consumer.ledger[key, default: Tally()] += tally
         }
-        for letter in settlement.dead { try insert(letter) }
+        for letter in settlement.dead {
+            // After a seek a span may die again: the letter of its first death makes way, and the books say so.
+            let before = try database.integer(
+                "SELECT weight FROM dead_letters WHERE consumer = ? AND span = ?", .integer(letter.consumer), .integer(letter.span))
+            if let before {
+                let (key, tally) = (LedgerKey(.purged, reason: "superseded"), Tally(spans: before))
+                try add(consumer.id, key, tally)
+                consumer.ledger[key, default: Tally()] += tally
+            }
+            try insert(letter)
+        }
         for retry in settlement.retried {
             guard let failed = retry.failed else {
                 try removeLetters(consumer: consumer.id, spans: [retry.span])
@@ -268,24 +285,27 @@ final class LogFile {
     /// Lets dead letters go that are older than the user keeps them, or past the bytes he gives them, oldest first.
     func ageDeadLetters(now: UInt64) throws(SQLiteError) -> Int64 {
         let limit = Int64(now / 1_000_000) - Int64(options.deadLettersRetain.nanosecondsClamped / 1_000_000)
-        var old: [(Int64, Int64)] = []
-        try database.each("SELECT consumer, span FROM dead_letters WHERE last_at < ? LIMIT 10000", .integer(limit)) { row in
-            old.append((row.integer(0), row.integer(1)))
-        }
+        let old = try ageOut("last_at < ? LIMIT 10000", .integer(limit))
+        // What went by its age has made room: only then is it known what must go for its size.
         var over = (try database.integer("SELECT sum(length(payload)) FROM dead_spans") ?? 0) - Int64(options.deadLettersMaxSize)
-        if over > 0 {
-            try database.each(
-                """
-                SELECT l.consumer, l.span, length(s.payload) FROM dead_letters l JOIN dead_spans s USING (span) ORDER BY l.span LIMIT 10000
-                """
-            ) { row in
-                guard over > 0 else { return }
-                over -= row.integer(2)
-                old.append((row.integer(0), row.integer(1)))
-            }
+        guard over > 0 else { return old }
+        var last: Int64?
+        try database.each("SELECT span, length(payload) FROM dead_spans ORDER BY span LIMIT 10000") { row in
+            guard over > 0 else { return }
+            over -= row.integer(1)
+            last = row.integer(0)
+        }
+        return old + (try ageOut("span <= ? AND span IN (SELECT span FROM dead_spans)", .integer(last ?? 0)))
+    }
+
+    /// One transaction for each consumer, not for each letter.
+    private func ageOut(_ condition: String, _ value: Value) throws(SQLiteError) -> Int64 {
+        var spans: [Int64: [Int64]] = [:]
+        try database.each("SELECT consumer, span FROM dead_letters WHERE \(condition)", value) { row in
+            spans[row.integer(0), default: []].append(row.integer(1))
         }
         var gone: Int64 = 0
-        for (consumer, span) in old { gone += try remove(consumer: consumer, filter: DeadLetterFilter(spans: [span]), as: .agedOut) }
+        for (consumer, spans) in spans { gone += try remove(consumer: consumer, filter: DeadLetterFilter(spans: spans), as: .agedOut) }
         return gone
     }
 
@@ -315,10 +335,10 @@ final class LogFile {
         consumers[id]?.state = state
     }
 
-    /// Moves a cursor back over ids that it has settled, so that they are delivered again. `base` moves with it: the sum of the ledger
-    /// stays what was done, and `position - base` with it.
+    /// Moves a cursor back over ids that it has settled, so that they are delivered again; nil where that is not back. `base` moves with
+    /// it: the sum of the ledger stays what was done, and `position - base` with it.
     func seekBack(_ id: Int64, to position: Int64) throws(SQLiteError) -> Consumer? {
-        guard var consumer = consumers[id] else { return nil }
+        guard var consumer = consumers[id], (0...consumer.cursor.position).contains(position) else { return nil }
         // What is settled beyond the cursor is forgotten with it: those ids are delivered once more too.
         let back = consumer.cursor.position - position + consumer.cursor.settledBeyond
         consumer.base -= back
@@ -417,17 +437,26 @@ final class LogFile {
     /// Bytes of the WAL file.
     var walBytes: Int { SpoolPlace.size(options.path + "-wal") }
 
+    /// Bytes of the WAL that were not copied into the file yet: a frame is a page and its header.
+    var uncopiedBytes: Int { database.walFrames * (16384 + 24) }
+
     // MARK: Trouble
 
     /// Copies the WAL into the file; see DESIGN.md section 3 for when. True where nothing was left in it.
-    func checkpoint(truncate: Bool) throws(SQLiteError) -> Bool { try database.checkpoint(truncate: truncate) }
+    func checkpoint(truncate: Bool) throws(SQLiteError) -> Bool {
+        let all = try database.checkpoint(truncate: truncate)
+        try measure()
+        return all
+    }
+
+    /// Whether the reserve lies on the disk. Without it a full disk would stop the cursor too.
+    var hasReserve: Bool { reserve.isHeld }
 
     /// The disk is full: gives the reserve back, so that settling and trimming can go on.
     func releaseReserve() { reserve.release() }
 
     /// Whether the disk has room again: the reserve could be made anew, and some more is left.
     func retakeReserve() -> Bool {
-        if reserve.isHeld { return true }
-        return SpoolPlace.freeBytes(options.path) > options.reserveBytes + (16 << 20) && reserve.take()
+        SpoolPlace.freeBytes(options.path) > (reserve.isHeld ? 0 : options.reserveBytes) + (16 << 20) && reserve.take()
     }
 }

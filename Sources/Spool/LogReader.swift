@@ -49,7 +49,7 @@ public final class LogReader {
             let payload = statement.bytes(3)
             let directory = statement.bytes(2)
             guard let entries = directory.withUnsafeBytes({ Directory.decode($0, payloadBytes: payload.count) }),
-                statement.integer(1) - statement.integer(0) + 1 == Int64(entries.count)
+                statement.integer(1) == statement.integer(0) &+ Int64(entries.count) &- 1
             else {
                 if first != nil { break }
                 throw SQLiteError(code: SQLITE_CORRUPT, message: "the directory of segment \(statement.integer(0)) is damaged", during: "read")
@@ -170,38 +170,82 @@ public final class LogReader {
 
     // MARK: Inspection
 
-    /// Checks the whole file: SQLite's own check, every directory against its payload, ids dense, books balanced. Each finding is a sentence.
+    /// Checks the whole file: SQLite's own check, every directory against its payload, ids dense, books balanced, letters with their spans.
+    /// Each finding is a sentence. Nothing in the file is believed, so sums wrap where they would trap.
     public func verify(progress: (Int64) -> Void) throws(SpoolError) -> [String] {
         try reading { () throws(SQLiteError) -> [String] in
             var findings: [String] = []
             try database.each("PRAGMA integrity_check(20)") { row in
                 if row.text(0) != "ok" { findings.append("SQLite: \(row.text(0))") }
             }
-            var expected: (id: Int64, offset: Int64)?
-            var seen: Int64 = 0
-            try database.each("SELECT first_id, last_id, log_offset, directory, payload FROM segments ORDER BY first_id") { row in
-                let (first, last) = (row.integer(0), row.integer(1))
-                let payload = row.bytes(4)
-                let entries = row.bytes(3).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }
-                if entries?.count != Int(last - first + 1) { findings.append("segment \(first): its directory does not fit its payload") }
-                if let expected, first != expected.id { findings.append("ids \(expected.id) to \(first - 1) are missing") }
-                if let expected, row.integer(2) != expected.offset { findings.append("segment \(first): log_offset is wrong") }
-                expected = (last + 1, row.integer(2) + Int64(payload.count))
-                seen += last - first + 1
-                progress(seen)
-            }
-            try database.each(
-                """
-                SELECT name, position - base, coalesce((SELECT sum(spans) FROM ledger WHERE consumer = c.id AND outcome IN
-                  ('delivered','filtered','sampled','limited','dead','expired','erased','lost','handed_over')), 0), settled FROM consumers c
-                """
-            ) { row in
-                let beyond = Cursor(position: 0, settledText: row.text(3))?.settledBeyond ?? -1
-                if row.integer(1) + beyond != row.integer(2) {
-                    findings.append("books of \(row.text(0)): \(row.integer(1) + beyond) ids settled, the ledger has \(row.integer(2))")
-                }
-            }
+            try verifySegments(&findings, progress)
+            try verifyBooks(&findings)
+            try verifyLetters(&findings)
             return findings
+        }
+    }
+
+    private func verifySegments(_ findings: inout [String], _ progress: (Int64) -> Void) throws(SQLiteError) {
+        var expected: (id: Int64, offset: Int64)?
+        var seen: Int64 = 0
+        try database.each("SELECT first_id, last_id, log_offset, directory, payload FROM segments ORDER BY first_id") { row in
+            let (first, last) = (row.integer(0), row.integer(1))
+            let payload = row.bytes(4)
+            let entries = row.bytes(3).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }
+            if entries.map({ Int64($0.count) }) != last &- first &+ 1 {
+                findings.append("segment \(first): its directory does not fit its payload")
+            }
+            if let expected, first != expected.id { findings.append("ids \(expected.id) to \(first &- 1) are missing") }
+            if let expected, row.integer(2) != expected.offset { findings.append("segment \(first): log_offset is wrong") }
+            expected = (last &+ 1, row.integer(2) &+ Int64(payload.count))
+            seen += Int64(entries?.count ?? 0)
+            progress(seen)
+        }
+    }
+
+    private func verifyBooks(_ findings: inout [String]) throws(SQLiteError) {
+        let end = try database.integer("SELECT max(last_id) FROM segments") ?? 0
+        try database.each(
+            """
+            SELECT name, base, position, settled, coalesce((SELECT sum(spans) FROM ledger WHERE consumer = c.id AND outcome IN
+              ('delivered','filtered','sampled','limited','dead','expired','erased','lost','handed_over')), 0) FROM consumers c
+            """
+        ) { row in
+            let name = row.text(0)
+            guard let cursor = Cursor(position: row.integer(2), settledText: row.text(3)) else {
+                findings.append("books of \(name): its cursor cannot be read")
+                return
+            }
+            let settled = cursor.position &- row.integer(1) &+ cursor.settledBeyond
+            if settled != row.integer(4) { findings.append("books of \(name): \(settled) ids settled, the ledger has \(row.integer(4))") }
+            let last = cursor.settled.last?.upperBound ?? cursor.position
+            if last > end { findings.append("books of \(name): settled up to id \(last), the log ends at \(end)") }
+        }
+    }
+
+    private func verifyLetters(_ findings: inout [String]) throws(SQLiteError) {
+        try database.each(
+            """
+            SELECT name, coalesce((SELECT sum(weight) FROM dead_letters WHERE consumer = c.id), 0),
+              coalesce((SELECT sum(CASE outcome WHEN 'dead' THEN spans ELSE -spans END) FROM ledger
+                WHERE consumer = c.id AND outcome IN ('dead','replayed','purged','aged_out')), 0) FROM consumers c
+            """
+        ) { row in
+            guard row.integer(1) != row.integer(2) else { return }
+            findings.append("dead letters of \(row.text(0)): there are \(row.integer(1)), the ledger has \(row.integer(2))")
+        }
+        try database.each(
+            """
+            SELECT l.span, (SELECT name FROM consumers WHERE id = l.consumer), s.directory, s.payload
+            FROM dead_letters l LEFT JOIN dead_spans s USING (span) WHERE l.reason <> 'partial_unknown'
+            """
+        ) { row in
+            let payload = row.bytes(3)
+            let entries = row.bytes(2).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }
+            if entries?.count != 1 { findings.append("dead letter \(row.integer(0)) of \(row.text(1)): its span cannot be read") }
+        }
+        try database.each("SELECT span FROM dead_spans WHERE span NOT IN (SELECT span FROM dead_letters)") { row in
+            findings.append("dead span \(row.integer(0)): no letter is for it")
         }
     }
 

@@ -17,7 +17,7 @@ enum Schema {
             case .none: "OFF"
             }
         try database.execute("PRAGMA synchronous=\(synchronous)")
-        // Checkpoints are the writer's own decision (Writer.swift); the cache holds one large commit.
+        // Checkpoints are the writer's own decision (SpanLog.swift); the cache holds one large commit.
         try database.execute(
             "PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096")
     }
@@ -28,21 +28,24 @@ enum Schema {
         return try statement.step() ? statement.text(0) : ""
     }
 
-    /// Brings the file to `version`, one step at a time, each in its own transaction. A file from the future is left as it is.
-    static func migrate(_ database: Database, path: String) throws(SpoolError) {
+    /// Refuses a file from the future. Stands before `configure`, which writes.
+    static func check(_ database: Database, path: String) throws(SpoolError) {
         let found: Int64
         do throws(SQLiteError) {
             found = try database.integer("PRAGMA user_version") ?? 0
-            if found < 1 {
-                try database.transaction { () throws(SQLiteError) in
-                    for table in first { try database.execute(table) }
-                    try database.execute("PRAGMA user_version=1")
-                }
-            }
         } catch {
             throw .sqlite(path: path, error)
         }
         guard found <= version else { throw .newerSchema(path: path, found: Int(found), known: Int(version)) }
+    }
+
+    /// Brings the file to `version`, one step at a time, each in its own transaction.
+    static func migrate(_ database: Database) throws(SQLiteError) {
+        guard try database.integer("PRAGMA user_version") ?? 0 < 1 else { return }
+        try database.transaction { () throws(SQLiteError) in
+            for table in first { try database.execute(table) }
+            try database.execute("PRAGMA user_version=1")
+        }
     }
 
     private static let first = [

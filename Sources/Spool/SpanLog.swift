@@ -90,8 +90,9 @@ public final class SpanLog: Sendable {
     private let shared: Shared
     private let thread: ThreadHandle
 
-    /// What is asked of the writer's thread and cannot be said as a settlement.
-    private typealias Job = @Sendable (LogFile) -> Void
+    /// What is asked of the writer's thread and cannot be said as a settlement. It is refused where the commit of what was settled before it
+    /// has failed. What it returns tells the one who waits, and is called once `status` shows what was done.
+    private typealias Job = @Sendable (LogFile, SQLiteError?) -> @Sendable () -> Void
 
     private struct Queue: Sendable {
         var commits: CommitQueue
@@ -158,8 +159,7 @@ public final class SpanLog: Sendable {
     /// too, for the time configured, while the spool is full and the policy is `block`.
     public func append(_ batch: inout SpanBatch, wantsAck: Bool) -> Admission {
         guard !batch.isEmpty else {
-            if wantsAck { wantAck() }
-            return .taken(commit: queue.withLock { $0.commits.number })
+            return .taken(commit: wantsAck ? wantAck() : queue.withLock { $0.commits.number })
         }
         let began = clock.monotonic()
         let admission = queue.wait { (queue: inout Queue) -> Look<Admission> in
@@ -248,15 +248,18 @@ public final class SpanLog: Sendable {
         let path = options.path
         let accepted = queue.withLock { queue -> Bool in
             guard !queue.stopping else { return false }
-            queue.jobs.append { file in
+            queue.jobs.append { file, failure in
                 let result: Result<Answer, SpoolError>
                 do throws(SQLiteError) {
+                    if let failure { throw failure }
                     result = .success(try body(file))
                 } catch {
                     result = .failure(.sqlite(path: path, error))
                 }
-                answer.withLock { $0 = result }
-                answer.broadcast()
+                return {
+                    answer.withLock { $0 = result }
+                    answer.broadcast()
+                }
             }
             return true
         }
@@ -295,8 +298,8 @@ public final class SpanLog: Sendable {
         private enum Trouble {
             /// A commit failed; nothing is acknowledged before a checkpoint has succeeded.
             case failing(SQLiteError)
-            /// The file system is full.
-            case diskFull(SQLiteError)
+            /// The file system is full: it refused a commit, or the reserve.
+            case diskFull
             /// `max_size` is used up, and nobody may give way.
             case sizeFull
 
@@ -309,26 +312,35 @@ public final class SpanLog: Sendable {
         }
 
         static let second: UInt64 = 1_000_000_000
-        /// WAL bytes at which the writer copies it into the file.
-        static let checkpointBytes = 16 << 20
+        /// WAL bytes at which the writer copies it into the file; fewer in a small spool, which they count in.
+        private let checkpointBytes: Int
         /// WAL bytes over which it waits for readers to let go.
         static let walBytesMax = 256 << 20
 
         init(file: LogFile, queue: Monitor<Queue>, shared: Shared, clock: Clock, beat: @escaping @Sendable () -> Void) {
             (self.file, self.queue, self.shared, self.clock, self.beat) = (file, queue, shared, clock, beat)
-            publish()
+            checkpointBytes = min(16 << 20, file.options.maxSize / 16)
+            set(file.hasReserve ? nil : .diskFull)
         }
 
         func run() {
             while true {
                 let (work, jobs, stopping) = next()
                 beat()
-                if let work { commit(work) }
-                for job in jobs { job(file) }
+                // Room was made: those who were held up by flow control may go on while this commit is written.
+                if work != nil { queue.broadcast() }
+                var failure: SQLiteError? = if case .failing(let error) = trouble { error } else { nil }
+                if let work {
+                    // There is room for those who were held up.
+                    queue.broadcast()
+                    failure = commit(work)
+                }
+                let answers = jobs.map { $0(file, failure) }
                 if !jobs.isEmpty { publish() }
+                for answer in answers { answer() }
                 if trouble != nil { recover() }
                 maintain()
-                if stopping, work == nil { break }
+                if stopping, work == nil || failure != nil { break }
             }
             // What is left is what a broken disk would not take; after a clean stop the WAL is empty.
             _ = try? file.checkpoint(truncate: true)
@@ -336,16 +348,18 @@ public final class SpanLog: Sendable {
 
         private func next() -> (Work?, [Job], Bool) {
             let wake = wakeAt()
+            // Nothing is committed, however long it is due, before a checkpoint has succeeded.
+            let mayCommit = if case .failing = trouble { false } else { true }
             return queue.wait { (queue: inout Queue) -> Look<(Work?, [Job], Bool)> in
                 let now = clock.monotonic()
                 let all = queue.stopping || !queue.jobs.isEmpty
-                let work = trouble.map { if case .failing = $0 { true } else { false } } ?? false ? nil : queue.commits.take(now: now, all: all)
+                let work = mayCommit ? queue.commits.take(now: now, all: all) : nil
                 if work != nil || all {
                     let jobs = queue.jobs
                     queue.jobs = []
                     return .go((work, jobs, queue.stopping))
                 }
-                guard let due = [queue.commits.dueAt(), wake].compactMap(\.self).min() else { return .sleep }
+                guard let due = [mayCommit ? queue.commits.dueAt() : nil, wake].compactMap(\.self).min() else { return .sleep }
                 return due <= now ? .go((nil, [], false)) : .sleepFor(.nanoseconds(Int64(due - now)))
             }
         }
@@ -353,32 +367,41 @@ public final class SpanLog: Sendable {
         /// When there is something to do though nobody asks: trouble to look after, history to trim, letters to age.
         private func wakeAt() -> UInt64? {
             let now = clock.monotonic()
-            if trouble != nil { return now + Self.second }
+            if let trouble {
+                // Where trimming may lead out of it, it goes on at once, though not in a circle.
+                let trims = trouble.refusal == .full && file.canTrim(now: clock.wall(), pressed: true)
+                return now + (trims ? Self.second / 50 : Self.second)
+            }
             guard let trimAt = file.nextTrimAt else { return nil }
             let wall = clock.wall()
             return now + max(trimAt > wall ? trimAt - wall : 0, Self.second)
         }
 
-        private func commit(_ work: Work) {
+        /// The error, where it failed.
+        private func commit(_ work: Work) -> SQLiteError? {
             do throws(SQLiteError) {
                 let segments = work.isEmpty ? [] : try file.commit(work, now: clock.wall())
                 for segment in segments { shared.cache.insert(segment) }
                 commits += 1
                 publish()
                 shared.tell(.committed(number: work.number, refusal: nil, lastID: file.nextID - 1))
+                return nil
             } catch {
                 let now = clock.monotonic()
                 fail(error)
                 queue.withLock { $0.commits.putBack(work, now: now) }
                 shared.tell(.committed(number: work.number, refusal: trouble?.refusal ?? .ioError, lastID: file.nextID - 1))
+                return error
             }
         }
 
         private func fail(_ error: SQLiteError) {
             if error.isFull {
                 file.releaseReserve()
-                set(.diskFull(error))
-                shared.tell(.full(disk: true))
+                // Told once: settlements that the disk does not take either are tried ten times a second.
+                let isNew = if case .diskFull = trouble { false } else { true }
+                set(.diskFull)
+                if isNew { shared.tell(.full(disk: true)) }
             } else {
                 set(.failing(error))
                 shared.tell(.trouble(error))
@@ -398,13 +421,13 @@ public final class SpanLog: Sendable {
                 switch trouble {
                 case .failing: guard try file.checkpoint(truncate: true) else { return }
                 case .diskFull: guard try file.checkpoint(truncate: true), file.retakeReserve() else { return }
-                case .sizeFull: guard file.usedBytes < file.options.maxSize / 100 * 95 else { return }
+                case .sizeFull: guard try file.checkpoint(truncate: true), file.usedBytes < file.options.maxSize / 100 * 95 else { return }
                 case nil: return
                 }
                 set(nil)
                 shared.tell(.recovered)
             } catch {
-                set(error.isFull ? .diskFull(error) : .failing(error))
+                set(error.isFull ? .diskFull : .failing(error))
             }
         }
 
@@ -412,19 +435,21 @@ public final class SpanLog: Sendable {
         private func maintain() {
             if case .failing = trouble { return }
             do throws(SQLiteError) {
-                let wal = file.walBytes
-                if wal >= Self.checkpointBytes {
+                if file.uncopiedBytes >= checkpointBytes {
                     // A passive checkpoint lets the next commit begin the WAL anew; a reader in the way costs a try, nothing else.
-                    _ = try file.checkpoint(truncate: wal >= Self.walBytesMax)
+                    _ = try file.checkpoint(truncate: file.walBytes >= Self.walBytesMax)
                 }
                 let now = clock.wall()
                 let pressed = file.usedBytes > file.options.maxSize / 10 * 9
-                if file.canTrim(now: now, pressed: pressed) {
-                    try file.trim(now: now, pressed: pressed)
+                let diskFull = if case .diskFull = trouble { true } else { false }
+                if file.canTrim(now: now, pressed: pressed || diskFull) {
+                    try file.trim(now: now, pressed: pressed || diskFull)
                     publish()
                 } else if pressed {
                     try press()
                 }
+                // The reserve needs room on the disk, not inside the file.
+                if diskFull, try file.freePages() > 0 { try file.vacuum(pages: 1024) }
                 if clock.monotonic() >= agedAt + 60 * Self.second {
                     agedAt = clock.monotonic()
                     let letters = try file.ageDeadLetters(now: now)
@@ -436,23 +461,32 @@ public final class SpanLog: Sendable {
             }
         }
 
-        /// All history is gone and space is still short: the destination furthest over its backlog gives way; if none may, the spool is full.
+        /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, the one furthest
+        /// over its backlog gives way, no further than one that holds its own; where nobody may, the spool is full.
         private func press() throws(SQLiteError) {
             let limits = queue.withLock { $0.backlog }
             let dropOldest = file.options.whenFull == .dropOldest
+            let need = Int64(file.usedBytes - file.options.maxSize / 100 * 85)
+            guard var through = try file.id(freeing: max(need, 1)) else { return }
+            var mayGiveWay: [(consumer: Consumer, bytes: Int64)] = []
+            for consumer in file.consumers.values where consumer.state != .retired {
+                if dropOldest {
+                    mayGiveWay.append((consumer, 0))
+                } else if let limit = limits[consumer.id], limit.expires {
+                    mayGiveWay.append((consumer, limit.bytes))
+                } else {
+                    through = min(through, consumer.cursor.position)
+                }
+            }
             var victim: (consumer: Consumer, over: Int64)?
-            for consumer in file.consumers.values where consumer.state != .retired && consumer.cursor.position < file.nextID - 1 {
-                guard let limit = limits[consumer.id] ?? (dropOldest ? BacklogLimit(bytes: 0, expires: true) : nil) else { continue }
-                let over = try file.bytes(beyond: consumer.cursor.position) - (dropOldest ? 0 : limit.bytes)
-                if limit.expires || dropOldest, over > (victim?.over ?? 0) { victim = (consumer, over) }
+            for (consumer, bytes) in mayGiveWay where consumer.cursor.position < through {
+                let over = try file.bytes(beyond: consumer.cursor.position) - bytes
+                if over > (victim?.over ?? 0) { victim = (consumer, over) }
             }
             if let victim {
                 guard clock.monotonic() >= pressedAt + Self.second / 10 else { return }
                 pressedAt = clock.monotonic()
-                let need = Int64(file.usedBytes - file.options.maxSize / 100 * 85)
-                if let through = try file.id(freeing: max(need, 1)) {
-                    shared.tell(.pressure(consumer: victim.consumer.id, through: min(through, file.nextID - 1), dropOldest: dropOldest))
-                }
+                shared.tell(.pressure(consumer: victim.consumer.id, through: through, dropOldest: dropOldest))
             } else if file.usedBytes >= file.options.maxSize, trouble == nil {
                 set(.sizeFull)
                 shared.tell(.full(disk: false))

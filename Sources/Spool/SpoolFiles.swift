@@ -33,13 +33,14 @@ struct Reserve {
 
     /// Whether the whole of it lies on the disk.
     var isHeld: Bool {
+        guard bytes > 0 else { return true }
         var status = stat()
         return stat(path, &status) == 0 && Int(status.st_size) == bytes && Int(status.st_blocks) * 512 >= bytes
     }
 
     /// Takes the space; false where there is not enough.
     func take() -> Bool {
-        guard bytes > 0, !isHeld else { return true }
+        guard !isHeld else { return true }
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
@@ -64,6 +65,9 @@ enum SpoolPlace {
         var system = statfs()
         guard statfs(place, &system) == 0 else { throw .directory(path: place, errno: errno) }
         if let kind = network[UInt32(truncatingIfNeeded: system.f_type)] { throw .networkFileSystem(path: path, kind: kind) }
+        // It holds prompts: nobody else reads it. SQLite gives the WAL the same rights.
+        let made = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if made >= 0 { close(made) }
     }
 
     /// Free bytes where `path` lies, for a user without privileges.
@@ -81,7 +85,7 @@ enum SpoolPlace {
     }
 
     /// statfs(2): magic numbers of file systems over a network.
-    private static let network: [UInt32: String] = [
+    static let network: [UInt32: String] = [
         0x6969: "nfs", 0xff53_4d42: "cifs", 0xfe53_4d42: "smb2", 0x517b: "smb", 0x0102_1997: "9p", 0x00c3_6400: "ceph", 0x5346_414f: "afs",
     ]
 }

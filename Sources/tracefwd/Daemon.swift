@@ -94,7 +94,7 @@ final class Daemon: Sendable {
                 bridge.tell(event)
                 tap.happened(event)
             }
-            try delivery.apply(Self.specs(settings))
+            try delivery.apply(Self.specs(settings), summaryEvery: settings.journal.summary)
         } catch {
             throw Failure("\(error)")
         }
@@ -174,6 +174,7 @@ final class Daemon: Sendable {
     private func openSources(_ settings: LoadedSettings, _ handedOver: [ListenSocket]) throws -> HTTPServer? {
         let sources = settings.sources
         let limits = IntakeLimits(spanBytes: settings.limits.spanBytes, depth: settings.limits.depth, attributes: settings.limits.attributes)
+        let rejects = settings.rejects.map { RejectsFile(path: $0.path, bytesMax: $0.sizeMax, keep: $0.keepsAll ? .all : .sample) }
         let bridge = bridge
         let tell: @Sendable (SourceEvent) -> Void = { bridge.tell($0) }
         func inherited(_ kind: ListenSocket.Kind) -> Int32? { handedOver.first { $0.kind == kind && !$0.name.hasPrefix("control") }?.descriptor }
@@ -189,7 +190,7 @@ final class Daemon: Sendable {
                 var rule: PeerRule?
                 if let allow = unix?.allow { rule = try PeerRule(users: allow.users, groups: allow.groups) }
                 let heartbeat = heartbeats.register("source-unix")
-                let source = StreamSource(socket, log: log, limits: limits, allow: rule, beat: { heartbeat.beat() }, tell: tell)
+                let source = StreamSource(socket, log: log, limits: limits, allow: rule, rejects: rejects, beat: { heartbeat.beat() }, tell: tell)
                 open(.unix, socket, source.counters) { drain in
                     source.stop(drain: drain)
                     heartbeat.end()
@@ -202,7 +203,7 @@ final class Daemon: Sendable {
                     if let udpFD { BoundSocket(inherited: udpFD, address: udp.map { "\($0.listen)" } ?? "fd \(udpFD)") } else {
                         try Sockets.udp(host: udp?.listen.host ?? "", port: udp?.listen.port ?? 0)
                     }
-                datagrams(.udp, socket, limits, receiveBuffer: udp?.receiveBuffer ?? 8 << 20, allow: udp?.allow.flatMap(NetworkRule.init), tell)
+                datagrams(.udp, socket, limits, receiveBuffer: udp?.receiveBuffer ?? 8 << 20, allow: udp?.allow.flatMap(NetworkRule.init), rejects, tell)
             }
             let datagramFD = inherited(.unixDatagram)
             if sources.unixDatagram != nil || datagramFD != nil {
@@ -211,7 +212,7 @@ final class Daemon: Sendable {
                     if let datagramFD { BoundSocket(inherited: datagramFD, address: unix?.path ?? "fd \(datagramFD)") } else {
                         try Sockets.unix(.datagram, path: unix?.path ?? "", mode: unix?.mode ?? 0o660, group: unix?.group)
                     }
-                datagrams(.unixDatagram, socket, limits, receiveBuffer: unix?.receiveBuffer ?? 8 << 20, allow: nil, tell)
+                datagrams(.unixDatagram, socket, limits, receiveBuffer: unix?.receiveBuffer ?? 8 << 20, allow: nil, rejects, tell)
             }
             let httpFD = inherited(.inetStream)
             guard sources.http != nil || httpFD != nil else { return nil }
@@ -227,12 +228,12 @@ final class Daemon: Sendable {
     }
 
     private func datagrams(
-        _ id: SourceID, _ socket: BoundSocket, _ limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule?,
+        _ id: SourceID, _ socket: BoundSocket, _ limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule?, _ rejects: RejectsFile?,
         _ tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         let heartbeat = heartbeats.register("source-\(id)")
         let source = DatagramSource(
-            socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, beat: { heartbeat.beat() }, tell: tell)
+            socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, rejects: rejects, beat: { heartbeat.beat() }, tell: tell)
         if source.receiveBuffer < receiveBuffer { logger.smallReceiveBuffer("\(id)", bytes: source.receiveBuffer, asked: receiveBuffer) }
         open(id, socket, source.counters) { _ in
             source.stop()
@@ -277,7 +278,7 @@ final class Daemon: Sendable {
             manager.reloading()
             defer { manager.ready(status: statusLine()) }
             do throws(SpoolError) {
-                try delivery.apply(Self.specs(new))
+                try delivery.apply(Self.specs(new), summaryEvery: new.journal.summary)
             } catch {
                 logger.reloadRefused(mistakes: 1, path: configPath)
                 throw Failure("\(error)")

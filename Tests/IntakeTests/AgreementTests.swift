@@ -126,7 +126,7 @@ enum SpanGenerator {
         case "start_time", "end_time": return time(&random)
         case "start_time_unix_nano", "end_time_unix_nano":
             return random.pick(["1700000000000000000", #""1700000000500000001""#, "0", "17e17", #""18446744073709551615""#])
-        case "duration_ms": return random.pick(["0", "12", "1500.25", "0.0000019", "1e3", "2.5E-3", "-0", "99999999999"])
+        case "duration_ms": return random.pick(["0", "12", "1500.25", "0.0000019", "1e3", "2.5E-3", "-0", "-7", "99999999999"])
         case "status":
             let code = random.pick([#""ok""#, #""ERROR""#, #""unset""#, "2", #""STATUS_CODE_OK""#, "null"])
             if random.one(in: 2) { return code }

@@ -52,6 +52,7 @@ final class ReferenceSpan {
     private var startNano: UInt64?
     private var endNano: UInt64?
     private var duration: (given: Bool, nanoseconds: UInt64?) = (false, nil)
+    private var durationIsNegative = false
     private var status: (code: UInt64, message: Name)?
     private var error: (code: UInt64, message: Name)?
     private var resource: [Name: Value] = [:]
@@ -116,8 +117,8 @@ final class ReferenceSpan {
         case "end_time_unix_nano": endNano = try unixNano(value, bad)
         case "duration_ms":
             guard case .number(let text) = value, let decimal = ReferenceDecimal(text) else { throw Refused(code: bad) }
-            try check(!decimal.isNegative, bad)
-            duration = (true, decimal.nanoseconds(unit: 6))
+            durationIsNegative = decimal.isNegative
+            duration = (true, decimal.isNegative ? nil : decimal.nanoseconds(unit: 6))
         case "status": status = try readStatus(value, bad)
         case "attributes": for (key, value) in try object(value, bad) { set(key, referenceValue(value), rank: 3) }
         case "events": for event in try array(value, bad) { try readEvent(event, bad) }
@@ -336,7 +337,7 @@ final class ReferenceSpan {
             span.end = givenEnd ?? max(givenStart ?? 0, receivedAt)
             span.start = givenStart ?? span.end
         } else {
-            guard let length = duration.nanoseconds else { throw Refused(code: "bad_timestamp") }
+            guard let length = duration.nanoseconds else { throw Refused(code: durationIsNegative ? "bad_type:duration_ms" : "bad_timestamp") }
             if let givenStart {
                 try check(UInt64.max - length >= givenStart, "bad_timestamp")
                 (span.start, span.end) = (givenStart, givenStart + length)

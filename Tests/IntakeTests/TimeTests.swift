@@ -67,6 +67,7 @@ struct TimeTests {
         "the times that are given make the two of the span",
         arguments: [
             (#""start_time":1,"end_time":3"#, second, 3 * second), (#""start_time":1,"end_time":3,"duration_ms":9"#, second, 3 * second),
+            (#""start_time":3,"end_time":1,"duration_ms":-2000"#, 3 * second, second),
             (#""start_time":1,"end_time":3,"duration_ms":1e300"#, second, 3 * second),
             (#""start_time":1,"duration_ms":1500.25"#, second, 2_500_250_000),
             (#""end_time":3,"duration_ms":0.0000019"#, 3 * second - 1, 3 * second), (#""end_time":3"#, 3 * second, 3 * second),

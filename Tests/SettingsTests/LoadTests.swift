@@ -85,7 +85,7 @@ func everything() throws {
     let udp = try #require(settings.sources.udp)
     #expect(udp.listen == ListenAddress(host: "::", port: 9000) && udp.receiveBuffer == 65_536 && udp.allow == ["10.0.0.0/8", "fd00::/8"])
     let datagram = try #require(settings.sources.unixDatagram)
-    #expect(datagram.path == "/run/tracefwd-datagram.sock" && datagram.mode == 0o660 && datagram.receiveBuffer == 8 << 20)
+    #expect(datagram.path == "/run/tracefwd.dgram.sock" && datagram.mode == 0o660 && datagram.receiveBuffer == 8 << 20)
     #expect(settings.sources.http?.listen == ListenAddress(host: "localhost", port: 0))
     #expect(settings.limits.spanBytes == 1 << 20 && settings.limits.depth == 8 && settings.limits.attributes == 10)
     #expect(settings.control.path == "c.sock" && settings.control.group == "adm")

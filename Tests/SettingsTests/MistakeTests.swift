@@ -169,7 +169,7 @@ let bad: [Bad] = [
         #"t.yaml:1:49: sources.unix_datagram: path is "/s", which is the socket of sources.unix too; give each its own"#),
     Bad(
         #"limits: { depth: 1 }\#njournal: { level: warn }"#,
-        #"t.yaml:1:18: limits: depth is 1; it is a whole number from 4 to 1000"#,
+        #"t.yaml:1:18: limits: depth is 1; it is a whole number from 4 to 512"#,
         #"t.yaml:2:19: journal: level is "warn"; did you mean "warning"? It is debug, info, warning or error"#),
     Bad(
         #"memory: [1]\#nspool:\#n\#tpath: /x"#,
@@ -281,8 +281,8 @@ let bad: [Bad] = [
         #"t.yaml:7:9: routes[1]: to is an empty list; name at least one"#,
         #"t.yaml:8:5: routes[2] is a text; it is a section: keys with values"#),
     Bad(
-        #"rejects: all"#,
-        #"t.yaml:1:1: "rejects" is not in this version yet; leave it out"#),
+        #"define: all"#,
+        #"t.yaml:1:1: "define" is not in this version yet; leave it out"#),
 ]
 
 @Test("a broken file beside whole ones does not make what it would have defined look unknown")
