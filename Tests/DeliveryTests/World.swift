@@ -49,7 +49,7 @@ final class World {
     private(set) var reader: LogReader
     private(set) var specs: [DestinationSpec]
     private let heard = Told()
-    private let options: SpoolOptions
+    private var options: SpoolOptions
     private let directory: URL
     private var appended: Int64 = 0
     private var spun = false
@@ -139,7 +139,10 @@ final class World {
             if next <= now {
                 // Once more is allowed: the first turn may have found work for the second.
                 if idle > 1 {
-                    if !spun { Issue.record("the loop spins: it wants to turn at once and has nothing to do (seed \(seed))") }
+                    if !spun {
+                        Issue.record(
+                            "the loop spins: it wants to turn at once and has nothing to do (seed \(seed)): \(loop.lanes.map(\.debugText))")
+                    }
                     spun = true
                     time.advance(.milliseconds(100))
                 }
@@ -178,6 +181,19 @@ final class World {
         loop = try Self.loop(log, wire, time, heard, random.next())
         if let specs { self.specs = specs }
         try loop.apply(self.specs)
+    }
+
+    /// The daemon is killed: what it had not committed is gone. The file goes on as it is at this moment.
+    func crash() throws {
+        loop.abort()
+        let copy = directory.appending(path: "spool-\(UUID().uuidString).db").path
+        for end in ["", "-wal"] { try? FileManager.default.copyItem(atPath: options.path + end, toPath: copy + end) }
+        log.close()
+        options.path = copy
+        log = try SpanLog(options, clock: time.clock)
+        reader = try log.reader()
+        loop = try Self.loop(log, wire, time, heard, random.next())
+        try loop.apply(specs)
     }
 
     // MARK: Books
@@ -224,7 +240,10 @@ final class World {
         try checkBooks(place)
         for name in names {
             let consumer = try consumer(name)
-            #expect(consumer.cursor == Cursor(position: appended), "\(name) is not through (seed \(seed))", sourceLocation: place)
+            let lane = loop.lane(name)
+            #expect(
+                consumer.cursor == Cursor(position: appended),
+                "not through (seed \(seed)): \(lane?.debugText ?? name)", sourceLocation: place)
         }
     }
 }
@@ -237,4 +256,15 @@ func spec(
     var settings = DeliverySettings(limits: destination.declaration.limits, backlog: BacklogLimit(bytes: 1 << 30, expires: true))
     change(&settings)
     return DestinationSpec(name: name, type: TestDestination.type, destination: destination, settings: settings, decision: decision)
+}
+
+extension Lane {
+    /// What a failure prints.
+    fileprivate var debugText: String {
+        """
+        \(name): \(cursor), next \(nextID), open \(String(describing: open)), hold \(String(describing: hold)), \(breaker), not before \(notBefore), \
+        letter at \(String(describing: letterAt)), withheld \(withheld.map(\.ids)), waiting \(waiting), in flight \(inFlight.values.map(\.batch)), \
+        limit \(limit), removed \(removed), seek \(String(describing: seekTarget))
+        """
+    }
 }
