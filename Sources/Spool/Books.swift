@@ -158,7 +158,8 @@ public struct DeadLetter: Sendable, Equatable {
 
     /// A letter.
     public init(
-        consumer: Int64, span: Int64, state: State, reason: String, status: Int, detail: String, attempts: Int, firstAt: Int64, lastAt: Int64,
+        consumer: Int64, span: Int64, state: State, reason: String, status: Int, detail: String, attempts: Int, firstAt: Int64,
+        lastAt: Int64,
         nextAt: Int64? = nil, weight: Int64 = 1, stored: StoredSpan?
     ) {
         self.consumer = consumer

@@ -60,7 +60,9 @@ extension Cursor {
         for pair in settledText.split(separator: ",") {
             let bounds = pair.split(separator: "-").compactMap { Int64($0) }
             let before = settled.last?.upperBound ?? position
-            guard bounds.count == 2, bounds[0] <= bounds[1], bounds[0] > before, bounds[0] - 1 > before, bounds[1] < .max else { return nil }
+            guard bounds.count == 2, bounds[0] <= bounds[1], bounds[0] > before, bounds[0] - 1 > before, bounds[1] < .max else {
+                return nil
+            }
             settled.append(bounds[0]...bounds[1])
         }
         // What would be written otherwise than it was read is not ours: a stray sign, comma or letter.

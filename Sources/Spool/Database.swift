@@ -46,7 +46,8 @@ final class Database {
 
     /// Keeps `walFrames` from now on. SQLite has one hook, and `PRAGMA wal_autocheckpoint` takes it: to be called after that.
     func countFrames() {
-        let count: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32 = { context, _, _, frames in
+        let count: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32 = {
+            context, _, _, frames in
             guard let context else { return SQLITE_OK }
             Unmanaged<Database>.fromOpaque(context).takeUnretainedValue().walFrames = Int(frames)
             return SQLITE_OK

@@ -44,10 +44,13 @@ enum Directory {
             return nil
         }
         while at < bytes.count {
-            guard let length = varint(), let resource = varint(), let scope = varint(), let delta = varint(), at < bytes.count else { return nil }
+            guard let length = varint(), let resource = varint(), let scope = varint(), let delta = varint(), at < bytes.count else {
+                return nil
+            }
             let source = bytes[at]
             at += 1
-            guard let sender = varint(), at + 8 <= bytes.count, length <= UInt64(payloadBytes) - offset, resource <= length, scope <= length,
+            guard let sender = varint(), at + 8 <= bytes.count, length <= UInt64(payloadBytes) - offset, resource <= length,
+                scope <= length,
                 sender <= UInt64(UInt32.max)
             else { return nil }
             received &+= delta

@@ -182,7 +182,8 @@ final class LogFile {
         try database.run(
             "INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
             .integer(segment.firstID), .integer(segment.lastID), .integer(Int64(clamping: segment.entries.first?.receivedAt ?? 0)),
-            .integer(Int64(clamping: segment.entries.last?.receivedAt ?? 0)), .integer(segment.logOffset), .blob(Directory.encode(segment.entries)),
+            .integer(Int64(clamping: segment.entries.last?.receivedAt ?? 0)), .integer(segment.logOffset),
+            .blob(Directory.encode(segment.entries)),
             .blob(segment.payload))
     }
 
@@ -216,7 +217,8 @@ final class LogFile {
                 UPDATE dead_letters SET state = ?, reason = ?, status = ?, detail = ?, attempts = ?, last_at = ?, next_at = ?
                 WHERE consumer = ? AND span = ?
                 """, .text(failed.state.rawValue), .text(failed.reason), .integer(Int64(failed.status)), .text(failed.detail),
-                .integer(Int64(failed.attempts)), .integer(failed.lastAt), .optional(failed.nextAt), .integer(consumer.id), .integer(retry.span))
+                .integer(Int64(failed.attempts)), .integer(failed.lastAt), .optional(failed.nextAt), .integer(consumer.id),
+                .integer(retry.span))
         }
     }
 
@@ -313,7 +315,9 @@ final class LogFile {
 
     /// The consumer of this name, made where it is new. `renamed` is the name that it had before.
     func register(_ name: String, renamed: String?, from start: Int64?) throws(SQLiteError) -> Consumer {
-        if let old = renamed, let known = consumers.values.first(where: { $0.name == old }), !consumers.values.contains(where: { $0.name == name }) {
+        if let old = renamed, let known = consumers.values.first(where: { $0.name == old }),
+            !consumers.values.contains(where: { $0.name == name })
+        {
             try database.run("UPDATE consumers SET name = ? WHERE id = ?", .text(name), .integer(known.id))
             consumers[known.id]?.name = name
         }
@@ -344,7 +348,8 @@ final class LogFile {
         consumer.base -= back
         consumer.cursor = Cursor(position: position)
         try database.run(
-            "UPDATE consumers SET base = ?, position = ?, settled = '' WHERE id = ?", .integer(consumer.base), .integer(position), .integer(id))
+            "UPDATE consumers SET base = ?, position = ?, settled = '' WHERE id = ?", .integer(consumer.base), .integer(position),
+            .integer(id))
         consumers[id] = consumer
         return consumer
     }

@@ -30,7 +30,8 @@ public final class LogReader {
         if let cached = cache.segment(from: id) { return cached }
         return try reading { () throws(SQLiteError) -> Segment? in
             var start: Int64?
-            try database.each("SELECT first_id, last_id FROM segments WHERE first_id <= ? ORDER BY first_id DESC LIMIT 1", .integer(id)) { row in
+            try database.each("SELECT first_id, last_id FROM segments WHERE first_id <= ? ORDER BY first_id DESC LIMIT 1", .integer(id)) {
+                row in
                 start = row.integer(1) >= id ? row.integer(0) : row.integer(1) + 1
             }
             if let start, let cached = cache.segment(from: start) { return cached }
@@ -52,7 +53,8 @@ public final class LogReader {
                 statement.integer(1) == statement.integer(0) &+ Int64(entries.count) &- 1
             else {
                 if first != nil { break }
-                throw SQLiteError(code: SQLITE_CORRUPT, message: "the directory of segment \(statement.integer(0)) is damaged", during: "read")
+                throw SQLiteError(
+                    code: SQLITE_CORRUPT, message: "the directory of segment \(statement.integer(0)) is damaged", during: "read")
             }
             let segment = Segment(firstID: statement.integer(0), logOffset: statement.integer(4), payload: payload, entries: entries)
             bytes += payload.count
@@ -160,7 +162,8 @@ public final class LogReader {
             let entry = row.bytes(11).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }?.first
             letters.append(
                 DeadLetter(
-                    consumer: row.integer(0), span: row.integer(1), state: DeadLetter.State(rawValue: row.text(2)) ?? .dead, reason: row.text(3),
+                    consumer: row.integer(0), span: row.integer(1), state: DeadLetter.State(rawValue: row.text(2)) ?? .dead,
+                    reason: row.text(3),
                     status: Int(row.integer(4)), detail: row.text(5), attempts: Int(row.integer(6)), firstAt: row.integer(7),
                     lastAt: row.integer(8), nextAt: row.optionalInteger(9), weight: row.integer(10),
                     stored: entry.map { StoredSpan(entry: $0, bytes: payload) }))
@@ -264,7 +267,10 @@ public final class LogReader {
             rows.append(("dead_letters", try number("SELECT count(*) FROM dead_letters")))
             try database.each("SELECT name, state, base, position, settled FROM consumers ORDER BY name") { row in
                 rows.append(
-                    ("consumer \(row.text(0))", "\(row.text(1)), base \(row.integer(2)), position \(row.integer(3)), settled beyond [\(row.text(4))]"))
+                    (
+                        "consumer \(row.text(0))",
+                        "\(row.text(1)), base \(row.integer(2)), position \(row.integer(3)), settled beyond [\(row.text(4))]"
+                    ))
             }
             return rows
         }

@@ -208,7 +208,9 @@ public final class SpanLog: Sendable {
     }
 
     /// The consumer of this name, made where it is new: at the end of the log, or at its begin on a fresh spool, or after `start`.
-    public func register(_ name: String, renamed: String? = nil, from start: Int64? = nil, backlog: BacklogLimit) throws(SpoolError) -> Consumer {
+    public func register(_ name: String, renamed: String? = nil, from start: Int64? = nil, backlog: BacklogLimit) throws(SpoolError)
+        -> Consumer
+    {
         let consumer = try perform { file throws(SQLiteError) in try file.register(name, renamed: renamed, from: start) }
         queue.withLock { $0.backlog[consumer.id] = backlog }
         return consumer
@@ -507,7 +509,8 @@ public final class SpanLog: Sendable {
             case nil: ""
             case .failing(let error): "the disk failed a commit: \(error)"
             case .diskFull: "the disk is full: free some space where the spool lies"
-            case .sizeFull: "spool.max_size (\(file.options.maxSize) bytes) is used up and no destination may give way: raise it, or see why they do not deliver"
+            case .sizeFull:
+                "spool.max_size (\(file.options.maxSize) bytes) is used up and no destination may give way: raise it, or see why they do not deliver"
             }
         }
     }
