@@ -54,6 +54,8 @@ final class Lane {
     var notBefore: UInt64 = 0
     /// Unix milliseconds from which a dead letter is due again; nil where none is.
     var letterAt: Int64?
+    /// What was given up while requests were under way in it: one of them that fails is given up too.
+    var givenUp: (through: Int64, reason: String)?
     /// It has left the configuration: what is in flight ends, nothing starts.
     var removed = false
     /// Where a person wants the cursor, once nothing is in flight.

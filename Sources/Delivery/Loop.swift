@@ -404,11 +404,11 @@ final class Loop {
         case .retry(let after, let detail, let throttle):
             retry(batch, after: after, status: status, detail: detail, throttle: throttle, lane, now)
         case .pause(let reason, let detail):
-            lane.waiting.append(flight.batch)
+            if !giveUp(flight.batch, lane) { lane.waiting.append(flight.batch) }
             lane.breaker.probeInconclusive(now: now)
             hold(lane, reason: reason, detail: detail, status: status, now)
         case .disable(let reason, let detail):
-            lane.waiting.append(flight.batch)
+            if !giveUp(flight.batch, lane) { lane.waiting.append(flight.batch) }
             lane.breaker.probeInconclusive(now: now)
             failed(lane, detail)
             lane.hold = .disabled(reason: reason, detail: detail)
@@ -540,6 +540,7 @@ final class Loop {
             }
             return
         }
+        if giveUp(batch, lane) { return }
         let wait = backoff(
             attempt: batch.failures, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
         batch.notBefore = now + wait.nanosecondsClamped
@@ -655,14 +656,23 @@ final class Loop {
         return ids
     }
 
-    /// Gives up the oldest spans of a destination, counted and told.
+    /// Gives up the oldest spans of a destination, counted and told. What is under way ends as it may; what fails of it is given up then.
     func expire(_ lane: Lane, through last: Int64, reason: String) {
+        lane.givenUp = (last, reason)
         var spans: Int64 = 0
         for ids in unsettled(lane, through: last) {
             spans += Int64(ids.count)
             lane.settle(ids, LedgerKey(.expired, reason: reason, route: lane.route), bytes: bytes(of: ids), in: log)
         }
         if spans > 0 { tell(.expired(destination: lane.name, spans: spans, reason: reason)) }
+    }
+
+    /// A batch that failed and lies in what was given up while it was under way. True where it is settled by that.
+    private func giveUp(_ batch: Batch, _ lane: Lane) -> Bool {
+        guard case .log(let ids) = batch.spans, let (through, reason) = lane.givenUp, ids.upperBound <= through else { return false }
+        lane.settle(ids, LedgerKey(.expired, reason: reason, route: lane.route), bytes: bytes(of: ids), in: log)
+        tell(.expired(destination: lane.name, spans: Int64(ids.count), reason: reason))
+        return true
     }
 
     private func expireAged(lastID: Int64) {

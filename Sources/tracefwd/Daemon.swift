@@ -30,6 +30,7 @@ final class Daemon: Sendable {
     private let tap = TapHub()
     private let doors: Mutex<[Door]> = Mutex([])
     private let httpAddress: Mutex<String?> = Mutex(nil)
+    private let control: Mutex<ControlServer?> = Mutex(nil)
     private let reloading = Mutex(())
 
     /// A source that takes spans, as `status` shows it and a stop ends it.
@@ -103,8 +104,9 @@ final class Daemon: Sendable {
     private func serve(_ handedOver: [ListenSocket]) async throws {
         let settings = settings.withLock { $0 }
         var services: [any Service] = []
-        let control = try openControl(settings)
-        services.append(Part { control.stop() })
+        let server = try openControl(settings)
+        control.withLock { $0 = server }
+        services.append(Part { server.stop() })
         if let http = try openSources(settings, handedOver) { services.append(http) }
         // Stopped in the reverse order: the sources first, so that all that was read is durable before delivery ends.
         services.append(Part { [self] in closeDoors() })
@@ -126,6 +128,10 @@ final class Daemon: Sendable {
     /// Everything is durable or left for the next start: the order is sources, delivery, spool, journal.
     private func close() {
         closeDoors()
+        control.withLock { control in
+            control?.stop()
+            control = nil
+        }
         let drain = settings.withLock { $0.stopDrain }
         delivery.stop(drain: drain)
         tap.end()
@@ -353,7 +359,7 @@ final class Daemon: Sendable {
         switch request.command {
         case .pause: (order, text) = (.pause, "\(name) is paused; tracefwd resume \(name) lets it go on")
         case .resume: (order, text) = (.resume, "\(name) goes on")
-        case .skip: (order, text) = (.skip, "\(name) skips its backlog")
+        case .skip: (order, text) = (.skip, "\(name) skips its backlog; what is under way now may still arrive")
         default:
             var position = request.position ?? 0
             if let age = request.secondsAgo {
@@ -397,11 +403,11 @@ final class Daemon: Sendable {
         let consumer = try consumer(request.destination)
         let filter = request.filter ?? .init()
         if request.command == .deadPurge {
-            return TextReply(text: "\(try log.purge(consumer: consumer.id, filter)) dead letters of \(consumer.name) are gone")
+            return TextReply(text: "\(counted(Int(try log.purge(consumer: consumer.id, filter)), "dead letter")) of \(consumer.name) gone for good")
         }
         let count = try log.replay(consumer: consumer.id, filter)
         delivery.lettersChanged(consumer: consumer.id)
-        return TextReply(text: "\(count) dead letters of \(consumer.name) are sent again")
+        return TextReply(text: "\(counted(count, "dead letter")) of \(consumer.name) to be sent again")
     }
 
     // MARK: What is shown

@@ -61,6 +61,7 @@ struct MetricsPage {
         each("tracefwd_source_connections_open", "gauge", "Connections open now.", \.connectionsOpen, &self)
         each("tracefwd_source_connections_refused_total", "counter", "Connections refused by allow.", \.connectionsRefused, &self)
         each("tracefwd_source_datagrams_total", "counter", "Datagrams read.", \.datagrams, &self)
+        each("tracefwd_source_datagrams_refused_total", "counter", "Datagrams from addresses outside allow.", \.datagramsRefused, &self)
         each("tracefwd_source_kernel_dropped_total", "counter", "Datagrams the kernel dropped before they were read.", \.kernelDropped, &self)
         each("tracefwd_source_answers_dropped_total", "counter", "Acks that a peer did not read.", \.answersDropped, &self)
         each("tracefwd_source_end_before_start_total", "counter", "Spans whose end is before their start.", \.endBeforeStart, &self)

@@ -136,6 +136,7 @@ extension StatusReport.Source {
         connectionsOpen = counters.connectionsOpen.load(ordering: .relaxed)
         connectionsRefused = counters.connectionsRefused.load(ordering: .relaxed)
         datagrams = counters.datagrams.load(ordering: .relaxed)
+        datagramsRefused = counters.datagramsRefused.load(ordering: .relaxed)
         kernelDropped = counters.kernelDropped.load(ordering: .relaxed)
         answersDropped = counters.answersDropped.load(ordering: .relaxed)
         endBeforeStart = counters.endBeforeStart.load(ordering: .relaxed)
@@ -145,7 +146,7 @@ extension StatusReport.Source {
     init(name: String, address: String) {
         self.init(
             name: name, address: address, inherited: false, bytes: 0, connections: 0, connectionsOpen: 0, connectionsRefused: 0, datagrams: 0,
-            kernelDropped: 0, answersDropped: 0, endBeforeStart: 0, rejected: [:])
+            datagramsRefused: 0, kernelDropped: 0, answersDropped: 0, endBeforeStart: 0, rejected: [:])
     }
 }
 

@@ -28,6 +28,7 @@ struct StatusReport: Codable, Sendable {
         var connectionsOpen: Int
         var connectionsRefused: Int
         var datagrams: Int
+        var datagramsRefused: Int
         var kernelDropped: Int
         var answersDropped: Int
         var endBeforeStart: Int
@@ -82,6 +83,7 @@ struct StatusReport: Codable, Sendable {
         for source in sources {
             var line = "source \(source.name) at \(source.address)"
             if source.name == "unix" { line += ", \(source.connectionsOpen) of \(source.connections) connections open" }
+            if source.datagramsRefused > 0 { line += ", \(source.datagramsRefused) datagrams refused by allow" }
             if source.kernelDropped > 0 { line += ", \(source.kernelDropped) datagrams dropped by the kernel" }
             lines.append(line)
             for (reason, count) in source.rejected.sorted(by: { $0.key < $1.key }) { lines.append("  rejected \(count): \(reason)") }
@@ -136,6 +138,9 @@ struct DeadListReply: Codable, Sendable {
         }.joined(separator: "\n")
     }
 }
+
+/// `1 span`, `2 spans`.
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
 func time(milliseconds: Int64) -> String { Date(timeIntervalSince1970: Double(milliseconds) / 1000).ISO8601Format(.init(includingFractionalSeconds: true)) }
 

@@ -110,7 +110,7 @@ final class TapHub: Sendable {
         case .firstDelivery, .readFailed, .clockJumped, .summary: return nil
         }
         guard json else {
-            return "\(word.padding(toLength: 10, withPad: " ", startingAt: 0)) \(destination)\(spans > 0 ? "  \(spans) spans" : "")  \(text)"
+            return "\(word.padding(toLength: 10, withPad: " ", startingAt: 0)) \(destination)\(spans > 0 ? "  \(counted(Int(spans), "span"))" : "")  \(text)"
         }
         let object: [String: Any] = ["event": word, "destination": destination, "spans": spans, "detail": text]
         return (try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])).map { String(decoding: $0, as: UTF8.self) }
