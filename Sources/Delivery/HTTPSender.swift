@@ -87,13 +87,14 @@ final class HTTPSender: HTTPTransport {
     func start(_ request: Request, options: HTTPOptions, timeouts: RequestTimeouts, token: UInt64) {
         guard let easy = idle.popLast() ?? curl_easy_init() else { fatalError("libcurl gives no handle: out of memory") }
         let transfer = Transfer(token: token, body: request.body)
-        curl_easy_reset(easy)
         tracefwd_curl_set_text(easy, CURLOPT_URL, request.url)
         tracefwd_curl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         tracefwd_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         tracefwd_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         tracefwd_curl_set_long(easy, CURLOPT_POST, 1)
-        _ = transfer.body.withUnsafeBytes { tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: $0.baseAddress)) }
+        _ = transfer.body.withUnsafeBytes {
+            tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: $0.baseAddress))
+        }
         tracefwd_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(transfer.body.count))
         if request.method != "POST" { tracefwd_curl_set_text(easy, CURLOPT_CUSTOMREQUEST, request.method) }
         tracefwd_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(timeouts.connect))
@@ -142,7 +143,9 @@ final class HTTPSender: HTTPTransport {
         var ended: [(token: UInt64, result: Result<Response, TransportError>)] = []
         var left: Int32 = 0
         while let message = curl_multi_info_read(multi, &left) {
-            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let transfer = transfers[easy] else { continue }
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let transfer = transfers[easy] else {
+                continue
+            }
             let code = tracefwd_curl_result(message)
             ended.append((transfer.token, result(code, easy, transfer)))
             release(easy)
@@ -169,6 +172,8 @@ final class HTTPSender: HTTPTransport {
 
     private func release(_ easy: UnsafeMutableRawPointer) {
         curl_multi_remove_handle(multi, easy)
+        // It forgets the transfer's memory before that goes.
+        curl_easy_reset(easy)
         transfers[easy] = nil
         if idle.count < Self.idleMax { idle.append(easy) } else { curl_easy_cleanup(easy) }
     }
@@ -210,8 +215,11 @@ private func takeHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ co
         // A new header block: of a proxy's "200 Connection established" or a 100 nothing is kept.
         transfer.responseHeaders.removeAll()
     } else if let colon = line.firstIndex(of: ":"), transfer.responseHeaders.count < 64 {
-        let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
-        transfer.responseHeaders[line[..<colon].lowercased()] = String(value.prefix { !$0.isNewline }.prefix(4096))
+        // Spaces around a value are not part of it (RFC 9110, 5.5).
+        let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" || $0.isNewline }
+        var value = line[line.index(after: colon)...].drop(while: isSpace)
+        while let last = value.last, isSpace(last) { value.removeLast() }
+        transfer.responseHeaders[line[..<colon].lowercased()] = String(value.prefix(4096))
     }
     return size * count
 }
