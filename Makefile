@@ -24,7 +24,7 @@ release: setup ## Builds the release binary.
 run: build ## Starts the daemon below ./.run, sends a few spans through it, and stays up until Ctrl-C.
 	@packaging/try $(DEBUG)
 
-test: test-unit test-acceptance ## Runs the unit tests and the acceptance tests.
+test: test-unit test-acceptance ## Runs the unit tests and the acceptance tests (a real Phoenix: make test-phoenix).
 
 test-unit: setup ## Runs the Swift tests.
 	swift test $(SWIFT_FLAGS)
@@ -35,15 +35,17 @@ $(ACCEPTANCE_READY): Tests/acceptance/requirements.txt
 	@touch $@
 
 test-acceptance: build $(ACCEPTANCE_READY) ## Drives the real binary from outside, with real parts.
-	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/acceptance --ignore=Tests/acceptance/test_phoenix.py
+	$(VENV)/bin/python Tests/acceptance/intake_check.py --tool $(abspath $(DEBUG)) --count 3000
+	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/acceptance
 
-$(PHOENIX_VENV)/.ready: Tests/acceptance/requirements.txt Tests/acceptance/requirements-phoenix.txt
+$(PHOENIX_VENV)/.ready: Tests/acceptance/requirements-phoenix.txt
 	python3 -m venv $(PHOENIX_VENV)
-	$(PHOENIX_VENV)/bin/pip install --quiet --disable-pip-version-check -r Tests/acceptance/requirements.txt -r Tests/acceptance/requirements-phoenix.txt
+	$(PHOENIX_VENV)/bin/pip install --quiet --disable-pip-version-check -r Tests/acceptance/requirements-phoenix.txt
 	@touch $@
 
 test-phoenix: build $(PHOENIX_VENV)/.ready ## Sends spans to a real Phoenix and reads them back.
-	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(PHOENIX_VENV)/bin/python -m pytest -q Tests/acceptance/test_phoenix.py
+	TRACEFWD_BINARY=$(abspath $(DEBUG)) unshare --net sh -c \
+	  'ip link set lo up && exec $(PHOENIX_VENV)/bin/python -m pytest -q -m real_phoenix Tests/acceptance/test_phoenix.py'
 
 lint: ## Checks format and style, strictly, and that generated pages are up to date.
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests

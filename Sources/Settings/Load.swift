@@ -66,6 +66,46 @@ public struct LoadedSettings: Sendable {
 public func load(
     file: String, destinationTypes: [DestinationType], surroundings: Surroundings = .process
 ) throws(SettingsError) -> LoadedSettings {
+    let attempt = attempt(file, destinationTypes, surroundings)
+    guard attempt.mistakes.isEmpty else { throw SettingsError(inOrder(attempt.mistakes, attempt.files)) }
+    return LoadedSettings(files: attempt.files, root: attempt.root)
+}
+
+/// Where a daemon's files are, as far as a person's commands need them.
+public struct DaemonPaths: Sendable, Equatable {
+    /// The SQLite file.
+    public let spool: String
+    /// The socket for live commands.
+    public let control: String
+    /// The socket for spans; nil where the source is off.
+    public let unix: String?
+}
+
+/// Reads no more than where the daemon's files are. Mistakes elsewhere do not matter, nor secrets that only the daemon can read: whoever
+/// repairs a configuration still sees what the daemon does under the old one.
+public func daemonPaths(
+    file: String, destinationTypes: [DestinationType], surroundings: Surroundings = .process
+) throws(SettingsError) -> DaemonPaths {
+    let attempt = attempt(file, destinationTypes, surroundings)
+    let spool = attempt.root.optionalSection("spool")?.optionalString("path")
+    guard attempt.isWhole, let spool, let control = attempt.root.optionalSection("control") else {
+        throw SettingsError(inOrder(attempt.mistakes, attempt.files))
+    }
+    return DaemonPaths(
+        spool: spool, control: ControlSettings(control, spoolPath: spool).path,
+        unix: attempt.root.optionalSection("sources")?.optionalSection("unix")?.optionalString("path"))
+}
+
+/// A configuration with whatever is wrong with it.
+private struct Attempt {
+    var files: [String]
+    var root: Section
+    var mistakes: [Mistake]
+    /// Whether every file could be read.
+    var isWhole: Bool
+}
+
+private func attempt(_ file: String, _ destinationTypes: [DestinationType], _ surroundings: Surroundings) -> Attempt {
     let slash = file.lastIndex(of: "/")
     let directory = (slash.map { String(file[...$0]) } ?? "") + "conf.d"
     let additions = surroundings.names(directory).filter { $0.hasSuffix(".yaml") && !$0.hasPrefix(".") }.sorted()
@@ -87,8 +127,7 @@ public func load(
     var decode = Decode(table: table(destinationTypes), surroundings: surroundings)
     let root = decode.root(merged, isWhole: isWhole)
     mistakes += decode.mistakes + checks(root)
-    guard mistakes.isEmpty else { throw SettingsError(inOrder(mistakes, files)) }
-    return LoadedSettings(files: files, root: root)
+    return Attempt(files: files, root: root, mistakes: mistakes, isWhole: isWhole)
 }
 
 /// One file as a map, with what is wrong in it; throws where nothing can be made of it.

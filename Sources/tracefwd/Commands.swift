@@ -260,7 +260,7 @@ struct SpoolCommand: ParsableCommand {
         @Option(help: "The spool's file, in place of the configuration's.", completion: .file()) var path: String?
 
         func reader() throws -> LogReader {
-            let file = try path ?? loadOrExit(config.path).spool.path
+            let file = try path ?? pathsOrExit(config.path).spool
             do throws(SpoolError) {
                 return try LogReader.open(path: file)
             } catch {
@@ -341,10 +341,10 @@ struct DebugParse: ParsableCommand {
     }
 }
 
-/// The configuration, or an end with its mistakes.
-func loadOrExit(_ path: String) throws -> LoadedSettings {
+/// Where the daemon's files are, or an end with the mistakes that hide it.
+func pathsOrExit(_ path: String) throws -> DaemonPaths {
     do throws(SettingsError) {
-        return try load(file: path, destinationTypes: destinationTypes)
+        return try daemonPaths(file: path, destinationTypes: destinationTypes)
     } catch {
         complain("\(error)")
         throw ExitCode(1)

@@ -63,7 +63,7 @@ func decoder() -> JSONDecoder {
 struct ControlClient {
     private let path: String
 
-    init(_ config: ConfigOption) throws { path = try loadOrExit(config.path).control.path }
+    init(_ config: ConfigOption) throws { path = try pathsOrExit(config.path).control }
 
     /// The answer's result, decoded; an error of the daemon ends the command with status 1.
     func ask<Result: Codable>(_ request: ControlRequest) throws -> Result {

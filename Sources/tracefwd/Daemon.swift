@@ -135,8 +135,8 @@ final class Daemon: Sendable {
         let drain = settings.withLock { $0.stopDrain }
         delivery.stop(drain: drain)
         tap.end()
-        let before = log.status
         log.close()
+        let before = log.status
         let run = bridge.totals
         let spooled = before.consumers.values.filter { $0.state != .retired }.map { before.accepted - $0.cursor.position - $0.cursor.settledBeyond }.max() ?? 0
         logger.daemonStopped(

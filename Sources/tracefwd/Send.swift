@@ -13,7 +13,7 @@ struct Send: ParsableCommand {
     @Flag(help: "Print the daemon's answer as JSON.") var json = false
 
     func run() throws {
-        let path = try socket ?? loadOrExit(config.path).sources.unix?.path
+        let path = try socket ?? pathsOrExit(config.path).unix
         guard let path else { throw Failure("the configuration has no sources.unix; name a socket with --socket") }
         let peer = try UnixClient(path: path)
         var progress = Progress(shows: isatty(2) != 0)
