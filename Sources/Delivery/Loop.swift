@@ -129,8 +129,10 @@ final class Loop {
                     continue
                 }
                 guard let segment = segment(holding: lane.nextID, for: lane) else {
-                    if open.spans > 0 { lane.open = open }
-                    return nil
+                    // What was read goes; what cannot be read is tried again.
+                    guard open.spans > 0 else { return nil }
+                    complete = true
+                    break
                 }
                 if segment.firstID > lane.nextID {
                     complete = open.spans > 0
@@ -189,7 +191,7 @@ final class Loop {
             lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
             spans += Int64(ids.count)
         }
-        lane.nextID = last + 1
+        lane.nextID = max(last, lane.cursor.position) + 1
         tell(.lost(destination: lane.name, spans: spans))
     }
 
@@ -781,6 +783,7 @@ final class Loop {
         lane.cursor = consumer.cursor
         lane.waiting.removeAll(where: \.isOfLog)
         lane.withheld = []
+        lane.givenUp = nil
         lane.open = nil
         lane.nextID = consumer.cursor.position + 1
     }

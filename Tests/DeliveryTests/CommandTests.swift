@@ -128,6 +128,23 @@ struct CommandTests {
         try world.checkSettled()
     }
 
+    @Test("what was skipped and is sought again is retried as anything else")
+    func seekBackOverSkipped() throws {
+        let world = try World([spec()])
+        world.wire.script = { _ in .status(503) }
+        world.append(30)
+        world.run(.seconds(1))
+        world.loop.seek(try world.lane(), to: 30)
+        world.run(.seconds(60))
+        #expect(try world.outcomes() == [.expired: 30])
+        world.loop.seek(try world.lane(), to: 0)
+        world.run(.seconds(60))
+        world.wire.script = { _ in .status(200) }
+        world.run(.seconds(120))
+        #expect(try world.outcomes() == [.expired: 30, .delivered: 30])
+        try world.checkSettled()
+    }
+
     @Test("seek back forgets batches that wait, and a restart after it goes on from there")
     func seekBackWaiting() throws {
         let world = try World([spec()])

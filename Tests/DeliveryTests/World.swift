@@ -1,12 +1,12 @@
 import Foundation
 import Pipeline
 import SpanModel
-import Spool
 import Synchronization
 import Testing
 import Threading
 
 @testable import Delivery
+@testable import Spool
 
 /// A clock that moves when it is told to.
 final class PlayedTime: Sendable {
@@ -94,8 +94,6 @@ final class World {
             tell: { event in heard.events.withLock { $0.append(event) } })
     }
 
-    /// Where the spool lies, for tests that damage it.
-    var path: String { options.path }
     var events: [DeliveryEvent] { heard.events.withLock { $0 } }
     func lane(_ name: String = "a") throws -> Lane { try #require(loop.lane(name)) }
 
@@ -173,14 +171,21 @@ final class World {
     }
 
     /// The daemon ends (what is in flight has no answer) and starts again over the same spool.
-    func restart(_ specs: [DestinationSpec]? = nil) throws {
+    func restart(_ specs: [DestinationSpec]? = nil, damage: [String] = []) throws {
         loop.abort()
         log.close()
+        if !damage.isEmpty { try self.damage(damage) }
         log = try SpanLog(options, clock: time.clock)
         reader = try log.reader()
         loop = try Self.loop(log, wire, time, heard, random.next())
         if let specs { self.specs = specs }
         try loop.apply(self.specs)
+    }
+
+    /// Somebody, or a disk, changes the file behind the daemon's back.
+    func damage(_ statements: [String]) throws {
+        let database = try Database(path: options.path, readOnly: false)
+        for statement in statements { try database.execute(statement) }
     }
 
     /// The daemon is killed: what it had not committed is gone. The file goes on as it is at this moment.
