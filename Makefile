@@ -35,7 +35,7 @@ $(ACCEPTANCE_READY): Tests/acceptance/requirements.txt
 	@touch $@
 
 test-acceptance: build $(ACCEPTANCE_READY) ## Drives the real binary from outside, with real parts.
-	$(VENV)/bin/python Tests/acceptance/intake_check.py --tool $(abspath $(DEBUG)) --count 3000
+	$(VENV)/bin/python Tests/acceptance/intake_check.py --tool "$(abspath $(DEBUG)) debug-parse" --count 3000
 	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/acceptance
 
 $(PHOENIX_VENV)/.ready: Tests/acceptance/requirements-phoenix.txt

@@ -1,7 +1,8 @@
 /// The wait before the next attempt: full jitter under a doubling cap (Brooker, "Exponential Backoff And Jitter", 2015), and never less than
 /// half of `base`, so that a lucky draw does not hammer a platform that has just failed.
 /// `attempt` is 1 for the first retry. `retryAfter` is what the platform asked for (RFC 9110, 10.2.3); it wins, up to an hour.
-func backoff(attempt: Int, base: Duration, cap: Duration, retryAfter: Duration?, using random: inout some RandomNumberGenerator) -> Duration {
+func backoff(attempt: Int, base: Duration, cap: Duration, retryAfter: Duration?, using random: inout some RandomNumberGenerator) -> Duration
+{
     precondition(attempt >= 1)
     if let retryAfter { return max(.zero, min(retryAfter, .seconds(3600))) }
     let ceiling = min(base * (1 << min(attempt - 1, 20)), cap)

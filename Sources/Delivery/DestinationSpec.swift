@@ -47,7 +47,7 @@ public struct DeliverySettings: Sendable, Equatable {
 
 /// A destination as the configuration makes it.
 public struct DestinationSpec: Sendable {
-    /// Its name.
+    /// Its name in the configuration.
     public var name: String
     /// The word after `type:`.
     public var type: String
@@ -97,29 +97,44 @@ public struct DestinationStatus: Sendable {
         case pausedByUser = "paused_by_user"
     }
 
-    // The members are what their names say; those with a unit have it in the name or beside them.
+    /// Its name in the configuration.
     public var name = ""
+    /// The word after `type:`.
     public var type = ""
+    /// Where it sends to, without a secret.
     public var target = ""
+    /// Its number in the spool.
     public var consumer: Int64 = 0
+    /// What it is doing.
     public var state = State.idle
     /// Why it is in this state, in words; empty where there is nothing to say.
     public var detail = ""
+    /// Spans that wait, those under way included.
     public var backlogSpans: Int64 = 0
+    /// Their stored bytes, to within a segment.
     public var backlogBytes: Int64 = 0
+    /// Spans under way.
     public var inFlightSpans: Int64 = 0
     /// Seconds since the oldest undelivered span was received; 0 where there is none.
     public var oldestAgeSeconds: Double = 0
     /// Unix nanoseconds of the last delivery since the start, 0 before it.
     public var lastDeliveredAt: UInt64 = 0
+    /// The last failure in words; empty where there was none.
     public var lastError = ""
+    /// Unix nanoseconds of it.
     public var lastErrorAt: UInt64 = 0
+    /// Requests since the start.
     public var requests: Int64 = 0
+    /// Attempts that failed and are made again.
     public var retries: Int64 = 0
+    /// Bytes of their bodies.
     public var requestBytes: Int64 = 0
     /// Requests by the hundred of their status, 0 for none (network).
     public var statusClasses: [Int: Int64] = [:]
+    /// Answer times.
     public var latency = Histogram()
+    /// Requests that may be under way at once.
     public var concurrency = 1
+    /// Whether its circuit breaker is open.
     public var breakerOpen = false
 }

@@ -14,7 +14,8 @@ func table(_ types: [DestinationType]) -> [Key] {
         )
         .needingRestart(),
         Key("limits", .section(limitKeys), .defaults, "What one span may be; a larger one is rejected.").needingRestart(),
-        Key("rejects", .section(rejectKeys), .defaults, "Whether lines that are no spans are kept, for a person to look at.").needingRestart(),
+        Key("rejects", .section(rejectKeys), .defaults, "Whether lines that are no spans are kept, for a person to look at.")
+            .needingRestart(),
         Key("control", .section(controlKeys), .defaults, "The socket for the command line; it reads and changes everything.")
             .needingRestart(),
         Key("journal", .section(journalKeys), .defaults, "What the daemon tells a person."),
@@ -99,7 +100,9 @@ private let limitKeys = [
 
 private let rejectKeys = [
     Key("keep", .choice(["off", "sample", "all"]), .value("off"), "Which: none, one in ten seconds of each source and reason, or all."),
-    Key("path", .path, .nothing("`rejects.ndjson` beside the spool"), "The file; an older one stands beside it as `.1`. It may hold prompts."),
+    Key(
+        "path", .path, .nothing("`rejects.ndjson` beside the spool"),
+        "The file; an older one stands beside it as `.1`. It may hold prompts."),
     Key("max_size", .bytes(64 << 10 ... .max), .value("16MiB"), "The most both files take."),
 ]
 

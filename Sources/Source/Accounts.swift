@@ -95,7 +95,8 @@ struct Accounts {
         text += String(decoding: value, as: UTF8.self)
         text += ",\"accepted\":\(section.accepted),\"rejected\":\(section.rejected),\"errors\":["
         // Codes are words of our own, so nothing in them needs an escape.
-        text += section.mistakes.sorted { $0.line < $1.line }.map { "{\"line\":\($0.line),\"reason\":\"\($0.reason)\"}" }.joined(separator: ",")
+        text += section.mistakes.sorted { $0.line < $1.line }.map { "{\"line\":\($0.line),\"reason\":\"\($0.reason)\"}" }.joined(
+            separator: ",")
         text += "],\"durable\":\"\(durability)\",\"fill\":\(Double(Int(fill * 1000)) / 1000)}\n"
         return (Array(text.utf8), closing == .endOfStream)
     }

@@ -51,7 +51,8 @@ public final class DatagramSource: Sendable {
     /// Serves the socket.
     public init(
         _ socket: BoundSocket, source: SourceID, log: SpanLog, limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule? = nil,
-        rejects: RejectsFile? = nil, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
+        rejects: RejectsFile? = nil, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {},
+        tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.receiveBuffer = Int(tracefwd_receive_buffer(socket.descriptor, Int32(clamping: receiveBuffer)))
         tracefwd_datagram_options(socket.descriptor, source == .unixDatagram)
@@ -59,7 +60,9 @@ public final class DatagramSource: Sendable {
         let handle = startThread(name: "source-\(source)", stackBytes: 1 << 20) { [weak self] in
             let intake = LineIntake(source: source, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
             let reader = Reader(socket: socket, intake: intake, allow: allow, clock: clock, counters: counters, tell: tell)
-            var waits = [pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: event, events: Int16(POLLIN), revents: 0)]
+            var waits = [
+                pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: event, events: Int16(POLLIN), revents: 0),
+            ]
             while true {
                 beat()
                 // After a stop what the kernel holds is still read to its end.
@@ -88,7 +91,8 @@ public final class DatagramSource: Sendable {
         private let clock: Clock
         private let counters: SourceCounters
         private let tell: @Sendable (SourceEvent) -> Void
-        private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: DatagramSource.stride * Int(DatagramSource.most), alignment: 64)
+        private let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: DatagramSource.stride * Int(DatagramSource.most), alignment: 64)
         private var lengths = [UInt32](repeating: 0, count: Int(DatagramSource.most))
         private var cut = [Bool](repeating: false, count: Int(DatagramSource.most))
         private var addresses = [UInt32](repeating: 0, count: Int(DatagramSource.most))

@@ -13,6 +13,7 @@ public struct SocketError: Error, Equatable, CustomStringConvertible {
     /// What failed, and the remedy.
     public var reason: String
 
+    /// Where and what.
     public var description: String { "\(address): \(reason)" }
 }
 
@@ -66,7 +67,9 @@ public enum Sockets {
     }
 
     /// A Unix socket at `path` with these rights. A file of an earlier run that nobody serves any more is replaced; any other file stays.
-    public static func unix(_ kind: Kind, path: String, mode: Int, owner: String? = nil, group: String? = nil) throws(SocketError) -> BoundSocket {
+    public static func unix(_ kind: Kind, path: String, mode: Int, owner: String? = nil, group: String? = nil) throws(SocketError)
+        -> BoundSocket
+    {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let capacity = MemoryLayout.size(ofValue: address.sun_path)
@@ -148,7 +151,9 @@ public enum Sockets {
         guard descriptor >= 0 else { throw failure(name, "socket") }
         // A TCP address of a daemon that has just ended must not be kept from the next one by connections that linger.
         var on: Int32 = 1
-        if type == Int32(SOCK_STREAM.rawValue) { setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size)) }
+        if type == Int32(SOCK_STREAM.rawValue) {
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        }
         guard bind(descriptor, found.pointee.ai_addr, found.pointee.ai_addrlen) == 0 else {
             let error = failure(name, "bind")
             close(descriptor)

@@ -54,7 +54,8 @@ public final class StreamSource: Sendable {
 
     /// Serves the socket. `beat` is called at each turn of the loop, which comes at least every 5 s.
     public init(
-        _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil, clock: Clock = .system,
+        _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil,
+        clock: Clock = .system,
         beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.socket = socket
@@ -63,8 +64,11 @@ public final class StreamSource: Sendable {
         let counters = counters
         let handle = startThread(name: "source-unix", stackBytes: 1 << 20) {
             let intake = LineIntake(source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
-            Loop(socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, clock: clock, beat: beat, tell: tell, counters)
-                .run()
+            Loop(
+                socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, clock: clock, beat: beat, tell: tell,
+                counters
+            )
+            .run()
         }
         thread.withLock { $0 = handle }
         log.observe { event in

@@ -17,6 +17,7 @@ public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file itself is damaged.
     public var isCorrupt: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
 
+    /// The sentence, the code and the step, without values.
     public var description: String { "\(message) (SQLite \(code)) during \(during)" }
 }
 

@@ -17,6 +17,7 @@ public enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
     /// No consumer of this name.
     case unknownConsumer(String)
 
+    /// What happened, where, and what to do.
     public var description: String {
         switch self {
         case .newerSchema(let path, let found, let known):

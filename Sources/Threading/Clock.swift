@@ -10,7 +10,8 @@ public struct Clock: Sendable {
     public var boot: @Sendable () -> UInt64
 
     /// A clock of three readings.
-    public init(wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64, boot: @escaping @Sendable () -> UInt64) {
+    public init(wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64, boot: @escaping @Sendable () -> UInt64)
+    {
         self.wall = wall
         self.monotonic = monotonic
         self.boot = boot

@@ -119,7 +119,8 @@ struct Pause: ParsableCommand {
 }
 
 struct Resume: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lets a destination go on at once, whatever held it: a pause, a refused key, a breaker.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lets a destination go on at once, whatever held it: a pause, a refused key, a breaker.")
     @OptionGroup var config: ConfigOption
     @OptionGroup var destination: DestinationArgument
     func run() throws { try order(.resume, config, destination) }
@@ -174,7 +175,8 @@ func seconds(_ text: String) -> Double? {
 
 struct Dead: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Looks after dead letters: spans that a destination will not take.", subcommands: [List.self, Show.self, Replay.self, Purge.self])
+        abstract: "Looks after dead letters: spans that a destination will not take.",
+        subcommands: [List.self, Show.self, Replay.self, Purge.self])
 
     /// Which letters are meant.
     struct Filter: ParsableArguments {
@@ -212,7 +214,8 @@ struct Dead: ParsableCommand {
     }
 
     struct Show: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Shows one dead letter with its span.", discussion: "The span may hold prompts.")
+        static let configuration = CommandConfiguration(
+            abstract: "Shows one dead letter with its span.", discussion: "The span may hold prompts.")
         @OptionGroup var config: ConfigOption
         @OptionGroup var destination: DestinationArgument
         @Argument(help: "The span's id, as in dead list.") var span: Int64
@@ -252,7 +255,8 @@ struct Dead: ParsableCommand {
 
 struct SpoolCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "spool", abstract: "Looks into the spool's file; works with the daemon stopped too.", subcommands: [Info.self, Verify.self])
+        commandName: "spool", abstract: "Looks into the spool's file; works with the daemon stopped too.",
+        subcommands: [Info.self, Verify.self])
 
     /// Where the file is.
     struct Place: ParsableArguments {

@@ -76,7 +76,9 @@ struct ControlClient {
     /// The answer's result as the daemon wrote it.
     func raw(_ request: ControlRequest) throws -> String {
         let line = try send(request)
-        guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else { throw Failure("the daemon's answer is no JSON") }
+        guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
+            throw Failure("the daemon's answer is no JSON")
+        }
         if let error = object["error"] as? String {
             complain(error)
             throw ExitCode(1)
@@ -95,7 +97,9 @@ struct ControlClient {
     private func send(_ request: ControlRequest) throws -> String {
         let peer = try UnixClient(path: path)
         try peer.write(try encoder().encode(request) + Data("\n".utf8))
-        guard let line = try peer.readLine() else { throw Failure("\(path): the daemon closed the connection without an answer; may you use it?") }
+        guard let line = try peer.readLine() else {
+            throw Failure("\(path): the daemon closed the connection without an answer; may you use it?")
+        }
         return line
     }
 }

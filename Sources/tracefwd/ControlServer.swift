@@ -23,7 +23,9 @@ final class ControlServer: Sendable {
         self.socket = socket
         let handle = startThread(name: "control") { [self] in
             while !stopping.load(ordering: .acquiring) {
-                var waits = [pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
+                var waits = [
+                    pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
+                ]
                 poll(&waits, 2, -1)
                 let peer = tracefwd_accept(socket.descriptor)
                 guard peer >= 0 else { continue }

@@ -114,7 +114,8 @@ final class Daemon: Sendable {
         services.append(StatusLine { [self] in manager.status(statusLine()) })
         let watchdog = Watchdog(heartbeats, manager: manager, logger: logger)
         logger.daemonReady(
-            after: .nanoseconds(Int64(Clock.system.monotonic() - started)), sources: doors.withLock { $0.count }, destinations: settings.destinations.count)
+            after: .nanoseconds(Int64(Clock.system.monotonic() - started)), sources: doors.withLock { $0.count },
+            destinations: settings.destinations.count)
         manager.ready(status: statusLine())
 
         let group = ServiceGroup(
@@ -138,9 +139,12 @@ final class Daemon: Sendable {
         log.close()
         let before = log.status
         let run = bridge.totals
-        let spooled = before.consumers.values.filter { $0.state != .retired }.map { before.accepted - $0.cursor.position - $0.cursor.settledBeyond }.max() ?? 0
+        let spooled =
+            before.consumers.values.filter { $0.state != .retired }.map { before.accepted - $0.cursor.position - $0.cursor.settledBeyond }
+            .max() ?? 0
         logger.daemonStopped(
-            accepted: run.accepted, delivered: run.delivered, spooled: Int(spooled), after: .nanoseconds(Int64(Clock.system.monotonic() - started)))
+            accepted: run.accepted, delivered: run.delivered, spooled: Int(spooled),
+            after: .nanoseconds(Int64(Clock.system.monotonic() - started)))
         journal.stop()
     }
 
@@ -179,11 +183,14 @@ final class Daemon: Sendable {
     /// Opens every source of the configuration, on the sockets that systemd handed over where it did. Returns the http server.
     private func openSources(_ settings: LoadedSettings, _ handedOver: [ListenSocket]) throws -> HTTPServer? {
         let sources = settings.sources
-        let limits = IntakeLimits(spanBytes: settings.limits.spanBytes, depth: settings.limits.depth, attributes: settings.limits.attributes)
+        let limits = IntakeLimits(
+            spanBytes: settings.limits.spanBytes, depth: settings.limits.depth, attributes: settings.limits.attributes)
         let rejects = settings.rejects.map { RejectsFile(path: $0.path, bytesMax: $0.sizeMax, keep: $0.keepsAll ? .all : .sample) }
         let bridge = bridge
         let tell: @Sendable (SourceEvent) -> Void = { bridge.tell($0) }
-        func inherited(_ kind: ListenSocket.Kind) -> Int32? { handedOver.first { $0.kind == kind && !$0.name.hasPrefix("control") }?.descriptor }
+        func inherited(_ kind: ListenSocket.Kind) -> Int32? {
+            handedOver.first { $0.kind == kind && !$0.name.hasPrefix("control") }?.descriptor
+        }
 
         do throws(SocketError) {
             let unixFD = inherited(.unixStream)
@@ -196,7 +203,8 @@ final class Daemon: Sendable {
                 var rule: PeerRule?
                 if let allow = unix?.allow { rule = try PeerRule(users: allow.users, groups: allow.groups) }
                 let heartbeat = heartbeats.register("source-unix")
-                let source = StreamSource(socket, log: log, limits: limits, allow: rule, rejects: rejects, beat: { heartbeat.beat() }, tell: tell)
+                let source = StreamSource(
+                    socket, log: log, limits: limits, allow: rule, rejects: rejects, beat: { heartbeat.beat() }, tell: tell)
                 open(.unix, socket, source.counters) { drain in
                     source.stop(drain: drain)
                     heartbeat.end()
@@ -209,7 +217,9 @@ final class Daemon: Sendable {
                     if let udpFD { BoundSocket(inherited: udpFD, address: udp.map { "\($0.listen)" } ?? "fd \(udpFD)") } else {
                         try Sockets.udp(host: udp?.listen.host ?? "", port: udp?.listen.port ?? 0)
                     }
-                datagrams(.udp, socket, limits, receiveBuffer: udp?.receiveBuffer ?? 8 << 20, allow: udp?.allow.flatMap(NetworkRule.init), rejects, tell)
+                datagrams(
+                    .udp, socket, limits, receiveBuffer: udp?.receiveBuffer ?? 8 << 20, allow: udp?.allow.flatMap(NetworkRule.init),
+                    rejects, tell)
             }
             let datagramFD = inherited(.unixDatagram)
             if sources.unixDatagram != nil || datagramFD != nil {
@@ -223,11 +233,15 @@ final class Daemon: Sendable {
             let httpFD = inherited(.inetStream)
             guard sources.http != nil || httpFD != nil else { return nil }
             let address = sources.http.map { "\($0.listen)" } ?? "fd \(httpFD ?? -1)"
-            let descriptor = if let httpFD { httpFD } else { try Sockets.tcp(host: sources.http?.listen.host ?? "", port: sources.http?.listen.port ?? 0) }
+            let descriptor =
+                if let httpFD { httpFD } else {
+                    try Sockets.tcp(host: sources.http?.listen.host ?? "", port: sources.http?.listen.port ?? 0)
+                }
             httpAddress.withLock { $0 = address }
             logger.sourceListening("http", at: address, inherited: httpFD != nil)
             return HTTPServer(
-                descriptor: descriptor, pages: HTTPServer.Pages(unready: { [self] in unready() }, metrics: { [self] in metrics() }), logger: quiet)
+                descriptor: descriptor, pages: HTTPServer.Pages(unready: { [self] in unready() }, metrics: { [self] in metrics() }),
+                logger: quiet)
         } catch {
             throw Failure("\(error)")
         }
@@ -239,7 +253,8 @@ final class Daemon: Sendable {
     ) {
         let heartbeat = heartbeats.register("source-\(id)")
         let source = DatagramSource(
-            socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, rejects: rejects, beat: { heartbeat.beat() }, tell: tell)
+            socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, rejects: rejects,
+            beat: { heartbeat.beat() }, tell: tell)
         if source.receiveBuffer < receiveBuffer { logger.smallReceiveBuffer("\(id)", bytes: source.receiveBuffer, asked: receiveBuffer) }
         open(id, socket, source.counters) { _ in
             source.stop()
@@ -260,7 +275,8 @@ final class Daemon: Sendable {
             let destination = makeDestination(one)
             return DestinationSpec(
                 name: one.name, type: one.type, destination: destination,
-                settings: DeliverySettings(one, destination.declaration, spoolBytes: settings.spool.sizeMax), decision: routes.decision(for: one.name))
+                settings: DeliverySettings(one, destination.declaration, spoolBytes: settings.spool.sizeMax),
+                decision: routes.decision(for: one.name))
         }
     }
 
@@ -291,14 +307,18 @@ final class Daemon: Sendable {
             }
             settings.withLock { $0 = new }
             logger.reloadApplied(
-                changes.filter(\.reload).map { "\($0)" }.joined(separator: "; "), took: .nanoseconds(Int64(Clock.system.monotonic() - began)),
+                changes.filter(\.reload).map { "\($0)" }.joined(separator: "; "),
+                took: .nanoseconds(Int64(Clock.system.monotonic() - began)),
                 needRestart: changes.filter { !$0.reload }.map(\.path))
             return lines
         }
     }
 
     private func backlogsTouched(by changes: [Change]) -> [String] {
-        let names = Set(changes.compactMap { $0.path.hasPrefix("destinations.") ? $0.path.split(separator: ".").dropFirst().first.map(String.init) : nil })
+        let names = Set(
+            changes.compactMap {
+                $0.path.hasPrefix("destinations.") ? $0.path.split(separator: ".").dropFirst().first.map(String.init) : nil
+            })
         return (delivery.status() ?? []).filter { names.contains($0.name) && $0.backlogSpans > 0 }.map {
             "destinations.\($0.name): \($0.backlogSpans) spans wait for it"
         }
@@ -310,7 +330,8 @@ final class Daemon: Sendable {
         let control = settings.control
         do throws(SocketError) {
             let socket = try Sockets.unix(.stream, path: control.path, mode: control.group == nil ? 0o600 : 0o660, group: control.group)
-            return ControlServer(socket, group: control.group.flatMap(SystemAccounts.gid)) { [self] request, write in answer(request, write) }
+            return ControlServer(socket, group: control.group.flatMap(SystemAccounts.gid)) { [self] request, write in answer(request, write)
+            }
         } catch {
             throw Failure("control: \(error)")
         }
@@ -378,7 +399,9 @@ final class Daemon: Sendable {
         let reader = try log.reader()
         return DeadListReply(
             letters: try consumers.flatMap { consumer in
-                try reader.deadLetters(consumer: consumer.id, filter: request.filter ?? .init(), limit: max(0, min(request.limit ?? 100, 10_000))).map {
+                try reader.deadLetters(
+                    consumer: consumer.id, filter: request.filter ?? .init(), limit: max(0, min(request.limit ?? 100, 10_000))
+                ).map {
                     DeadListReply.Letter($0, destination: consumer.name)
                 }
             })
@@ -393,7 +416,8 @@ final class Daemon: Sendable {
         var frame = Data(#"{"result":{"letter":"#.utf8) + (try encoder().encode(DeadListReply.Letter(letter, destination: consumer.name)))
         if let stored = letter.stored {
             var span: [UInt8] = []
-            appendNativeJSON(SpanView(segment: Segment(firstID: letter.span, payload: stored.bytes, entries: [stored.entry]), index: 0), to: &span)
+            appendNativeJSON(
+                SpanView(segment: Segment(firstID: letter.span, payload: stored.bytes, entries: [stored.entry]), index: 0), to: &span)
             frame += Data(#","span_content":"#.utf8) + span
         }
         _ = write(frame + Data("}}\n".utf8))
@@ -403,7 +427,8 @@ final class Daemon: Sendable {
         let consumer = try consumer(request.destination)
         let filter = request.filter ?? .init()
         if request.command == .deadPurge {
-            return TextReply(text: "\(counted(Int(try log.purge(consumer: consumer.id, filter)), "dead letter")) of \(consumer.name) gone for good")
+            return TextReply(
+                text: "\(counted(Int(try log.purge(consumer: consumer.id, filter)), "dead letter")) of \(consumer.name) gone for good")
         }
         let count = try log.replay(consumer: consumer.id, filter)
         delivery.lettersChanged(consumer: consumer.id)
@@ -434,7 +459,8 @@ final class Daemon: Sendable {
         var sources = doors.withLock { $0 }.map { StatusReport.Source($0.id, $0.socket, $0.counters, status.rejections) }
         if let address = httpAddress.withLock({ $0 }) { sources.append(StatusReport.Source(name: "http", address: address)) }
         return StatusReport(
-            version: version, pid: getpid(), uptimeSeconds: Double(Clock.system.monotonic() - started) / 1e9, files: settings.withLock { $0.files },
+            version: version, pid: getpid(), uptimeSeconds: Double(Clock.system.monotonic() - started) / 1e9,
+            files: settings.withLock { $0.files },
             spool: StatusReport.Spool(status, log.options), sources: sources,
             destinations: deliveries.map { one in
                 StatusReport.Destination(one, status.consumers[one.consumer], letters[one.consumer] ?? [:])
@@ -447,7 +473,9 @@ final class Daemon: Sendable {
         if status.refusal != nil { return "no spans are taken: \(status.trouble)" }
         let deliveries = delivery.status() ?? []
         let waiting = deliveries.map(\.backlogSpans).max() ?? 0
-        let troubled = deliveries.filter { $0.state != .idle && $0.state != .delivering }.map { "\($0.name): \($0.state.rawValue) (\($0.detail))" }
+        let troubled = deliveries.filter { $0.state != .idle && $0.state != .delivering }.map {
+            "\($0.name): \($0.state.rawValue) (\($0.detail))"
+        }
         return (["\(waiting) spans spooled"] + troubled).joined(separator: "; ")
     }
 }

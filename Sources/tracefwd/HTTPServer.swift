@@ -60,13 +60,16 @@ struct HTTPServer: Service {
         let router = Router()
         router.get("healthz") { _, _ in "ok\n" }
         router.get("readyz") { [pages] _, _ in
-            guard let missing = await offThread(pages.unready) else { return Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "ready\n"))) }
+            guard let missing = await offThread(pages.unready) else {
+                return Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "ready\n")))
+            }
             return Response(status: .serviceUnavailable, body: .init(byteBuffer: ByteBuffer(string: missing + "\n")))
         }
         router.get("metrics") { [pages] _, _ in
             let page = await offThread(pages.metrics)
             return Response(
-                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"], body: .init(byteBuffer: ByteBuffer(string: page)))
+                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                body: .init(byteBuffer: ByteBuffer(string: page)))
         }
         return router
     }

@@ -67,7 +67,8 @@ final class JournalBridge: Sendable {
             logger.commitFailed(path: log.options.path, code: Int(error.code), text: error.message, spans: 0)
         case .full(let disk):
             begin(full: true)
-            logger.spoolFull(path: log.options.path, bytes: log.status.usedBytes, bytesMax: log.options.maxSize, policy: policy, onDisk: disk)
+            logger.spoolFull(
+                path: log.options.path, bytes: log.status.usedBytes, bytesMax: log.options.maxSize, policy: policy, onDisk: disk)
         case .recovered:
             let (since, full, rejected) = state.withLock { ($0.troubleSince, $0.isFull, $0.rejectedAtTrouble) }
             let time = Duration.nanoseconds(Int64(now() - since))
@@ -103,7 +104,9 @@ final class JournalBridge: Sendable {
                 return now() > state.acceptFailedAt + 10_000_000_000
             }
             if isNews {
-                logger.sourceFailed("\(source)", at: "its socket", error: "no connection can be taken: \(reason)", remedy: "raise LimitNOFILE=, or see who opens so many")
+                logger.sourceFailed(
+                    "\(source)", at: "its socket", error: "no connection can be taken: \(reason)",
+                    remedy: "raise LimitNOFILE=, or see who opens so many")
             }
         case .rejected(let source, let reason, let count):
             let report = state.withLock { $0.rejections.rejected(spans: count, source: "\(source)", reason: reason, now: now()) }
@@ -148,7 +151,8 @@ final class JournalBridge: Sendable {
             }
         case .resumed(let name): logger.resumed(name, why: "it answers again", backlog: backlog(name))
         case .deadLetters(let name, let spans, let reason, let status, let detail):
-            logger.deadLetters(name, spans: spans, status: status == 0 ? nil : status, reason: detail.isEmpty ? reason : "\(reason): \(detail)")
+            logger.deadLetters(
+                name, spans: spans, status: status == 0 ? nil : status, reason: detail.isEmpty ? reason : "\(reason): \(detail)")
         case .parked(let name, let spans, let reason, let next): logger.parked(name, spans: spans, reason: reason, nextIn: next)
         case .replayed(let name, let spans): logger.platformNote(name, "\(spans) dead letters were delivered")
         case .expired(let name, let spans, let reason):
@@ -169,7 +173,8 @@ final class JournalBridge: Sendable {
             logger.summary(
                 status.name,
                 DestinationSummary(
-                    within: .seconds(10), spans: Int(spans), batches: Int(batches), p95: p95 > 0 && p95 < .infinity ? .seconds(p95) : nil, retries: Int(retries),
+                    within: .seconds(10), spans: Int(spans), batches: Int(batches), p95: p95 > 0 && p95 < .infinity ? .seconds(p95) : nil,
+                    retries: Int(retries),
                     backlog: Int(status.backlogSpans), oldest: status.backlogSpans > 0 ? .seconds(status.oldestAgeSeconds) : nil))
         }
     }

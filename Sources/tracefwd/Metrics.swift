@@ -9,7 +9,9 @@ struct MetricsPage {
     init(_ report: StatusReport, deliveries: [DestinationStatus], journalLinesLost: Int, durability: String) {
         family("tracefwd_build_info", "gauge", "The version that runs.") { $0.sample(["version": version, "durability": durability], 1) }
         family("tracefwd_uptime_seconds", "gauge", "Since the daemon started.") { $0.sample([:], report.uptimeSeconds) }
-        family("tracefwd_spans_accepted_total", "counter", "Spans that are or were in the spool.") { $0.sample([:], Double(report.spool.accepted)) }
+        family("tracefwd_spans_accepted_total", "counter", "Spans that are or were in the spool.") {
+            $0.sample([:], Double(report.spool.accepted))
+        }
         family("tracefwd_lines_rejected_total", "counter", "Lines that never became spans, by source and reason.") { page in
             for source in report.sources {
                 for (reason, count) in source.rejected.sorted(by: { $0.key < $1.key }) {
@@ -36,7 +38,9 @@ struct MetricsPage {
         spool(report)
         sources(report)
         destinations(report, deliveries)
-        family("tracefwd_journal_lines_lost_total", "counter", "Lines that the journal did not take in time.") { $0.sample([:], Double(journalLinesLost)) }
+        family("tracefwd_journal_lines_lost_total", "counter", "Lines that the journal did not take in time.") {
+            $0.sample([:], Double(journalLinesLost))
+        }
     }
 
     /// The page.
@@ -62,7 +66,9 @@ struct MetricsPage {
         each("tracefwd_source_connections_refused_total", "counter", "Connections refused by allow.", \.connectionsRefused, &self)
         each("tracefwd_source_datagrams_total", "counter", "Datagrams read.", \.datagrams, &self)
         each("tracefwd_source_datagrams_refused_total", "counter", "Datagrams from addresses outside allow.", \.datagramsRefused, &self)
-        each("tracefwd_source_kernel_dropped_total", "counter", "Datagrams the kernel dropped before they were read.", \.kernelDropped, &self)
+        each(
+            "tracefwd_source_kernel_dropped_total", "counter", "Datagrams the kernel dropped before they were read.", \.kernelDropped, &self
+        )
         each("tracefwd_source_answers_dropped_total", "counter", "Acks that a peer did not read.", \.answersDropped, &self)
         each("tracefwd_source_end_before_start_total", "counter", "Spans whose end is before their start.", \.endBeforeStart, &self)
     }
@@ -77,17 +83,23 @@ struct MetricsPage {
         each("tracefwd_destination_backlog_bytes", "gauge", "Their stored bytes.", &self) { Double($0.backlogBytes) }
         each("tracefwd_destination_in_flight_spans", "gauge", "Spans under way.", &self) { Double($0.inFlightSpans) }
         each("tracefwd_destination_oldest_seconds", "gauge", "Age of the oldest undelivered span.", &self) { $0.oldestAgeSeconds }
-        each("tracefwd_destination_last_delivered_seconds", "gauge", "Unix time of the last delivery since the start, 0 before it.", &self) {
+        each("tracefwd_destination_last_delivered_seconds", "gauge", "Unix time of the last delivery since the start, 0 before it.", &self)
+        {
             Double($0.lastDeliveredAt) / 1e9
         }
         each("tracefwd_destination_breaker_open", "gauge", "1 while the circuit breaker is open.", &self) { $0.breakerOpen ? 1 : 0 }
         each("tracefwd_destination_concurrency", "gauge", "Requests that may be under way at once.", &self) { Double($0.concurrency) }
-        each("tracefwd_destination_retries_total", "counter", "Attempts that failed and were made again, since the start.", &self) { Double($0.retries) }
-        each("tracefwd_destination_request_bytes_total", "counter", "Bytes of request bodies since the start.", &self) { Double($0.requestBytes) }
+        each("tracefwd_destination_retries_total", "counter", "Attempts that failed and were made again, since the start.", &self) {
+            Double($0.retries)
+        }
+        each("tracefwd_destination_request_bytes_total", "counter", "Bytes of request bodies since the start.", &self) {
+            Double($0.requestBytes)
+        }
         family("tracefwd_destination_state", "gauge", "1 for the state that a destination is in.") { page in
             for one in deliveries { page.sample(["destination": one.name, "state": one.state.rawValue], 1) }
         }
-        family("tracefwd_destination_responses_total", "counter", "Answers since the start, by class of status; none where there was none.") { page in
+        family("tracefwd_destination_responses_total", "counter", "Answers since the start, by class of status; none where there was none.")
+        { page in
             for one in deliveries {
                 for (hundred, count) in one.statusClasses.sorted(by: { $0.key < $1.key }) {
                     page.sample(["destination": one.name, "class": hundred == 0 ? "none" : "\(hundred)xx"], Double(count))

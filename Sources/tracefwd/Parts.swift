@@ -121,7 +121,8 @@ extension Logger.Level {
 extension StatusReport.Spool {
     init(_ status: SpoolStatus, _ options: SpoolOptions) {
         self.init(
-            path: options.path, id: status.spoolID, durability: options.durability.rawValue, accepted: status.accepted, oldestId: status.oldestID,
+            path: options.path, id: status.spoolID, durability: options.durability.rawValue, accepted: status.accepted,
+            oldestId: status.oldestID,
             usedBytes: status.usedBytes, maxBytes: options.maxSize, walBytes: status.walBytes, commits: status.commits,
             refusal: status.refusal?.rawValue, trouble: status.refusal == nil ? nil : status.trouble)
     }
@@ -145,7 +146,8 @@ extension StatusReport.Source {
 
     init(name: String, address: String) {
         self.init(
-            name: name, address: address, inherited: false, bytes: 0, connections: 0, connectionsOpen: 0, connectionsRefused: 0, datagrams: 0,
+            name: name, address: address, inherited: false, bytes: 0, connections: 0, connectionsOpen: 0, connectionsRefused: 0,
+            datagrams: 0,
             datagramsRefused: 0, kernelDropped: 0, answersDropped: 0, endBeforeStart: 0, rejected: [:])
     }
 }

@@ -91,7 +91,9 @@ struct StatusReport: Codable, Sendable {
         let width = destinations.map(\.name.count).max() ?? 0
         for one in destinations {
             var line = "\(one.name.padding(toLength: width, withPad: " ", startingAt: 0))  \(one.state)"
-            line += one.backlogSpans > 0 ? ", \(one.backlogSpans) spans wait, the oldest for \(human(seconds: one.oldestAgeSeconds))" : ", nothing waits"
+            line +=
+                one.backlogSpans > 0
+                ? ", \(one.backlogSpans) spans wait, the oldest for \(human(seconds: one.oldestAgeSeconds))" : ", nothing waits"
             lines.append(line)
             if !one.detail.isEmpty { lines.append("  \(one.detail)") }
             for entry in one.ledger.sorted(by: { $0.spans > $1.spans }) {
@@ -142,7 +144,9 @@ struct DeadListReply: Codable, Sendable {
 /// `1 span`, `2 spans`.
 func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
-func time(milliseconds: Int64) -> String { Date(timeIntervalSince1970: Double(milliseconds) / 1000).ISO8601Format(.init(includingFractionalSeconds: true)) }
+func time(milliseconds: Int64) -> String {
+    Date(timeIntervalSince1970: Double(milliseconds) / 1000).ISO8601Format(.init(includingFractionalSeconds: true))
+}
 
 func human(seconds: Double) -> String {
     switch seconds {

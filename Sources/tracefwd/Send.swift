@@ -83,7 +83,8 @@ struct Send: ParsableCommand {
         }
 
         var text: String {
-            let what = "\(accepted) span\(accepted == 1 ? "" : "s") accepted\(durable.map { " (durable: \($0))" } ?? ""), \(rejected) rejected"
+            let what =
+                "\(accepted) span\(accepted == 1 ? "" : "s") accepted\(durable.map { " (durable: \($0))" } ?? ""), \(rejected) rejected"
             return ([what] + errors.map { "line \($0.line): \($0.reason)" }).joined(separator: "\n")
         }
     }
@@ -128,7 +129,8 @@ final class UnixClient {
         guard code == 0 else {
             let reason = String(cString: strerror(errno))
             close(descriptor)
-            throw Failure("\(path): \(reason); is the daemon running (tracefwd run, systemctl status tracefwd), and may you use its socket?")
+            throw Failure(
+                "\(path): \(reason); is the daemon running (tracefwd run, systemctl status tracefwd), and may you use its socket?")
         }
     }
 

@@ -49,7 +49,9 @@ final class TapHub: Sendable {
         while true {
             // Wakes at least every 5 s, to see by a write whether the follower is still there.
             let news = tap.state.wait(for: .seconds(5)) { state -> Tap.State? in
-                guard state.ended || state.missed > 0 || (events && !state.events.isEmpty) || (spans && state.lastID >= next) else { return nil }
+                guard state.ended || state.missed > 0 || (events && !state.events.isEmpty) || (spans && state.lastID >= next) else {
+                    return nil
+                }
                 let taken = state
                 (state.events, state.missed) = ([], 0)
                 return taken
@@ -71,7 +73,11 @@ final class TapHub: Sendable {
                     if let text = line(event, json: json), !write(text) { return }
                 }
             }
-            if news.missed > 0, !write(json ? #"{"event":"missed","count":\#(news.missed)}"# : "\(news.missed) events were missed: they came too fast") { return }
+            if news.missed > 0,
+                !write(json ? #"{"event":"missed","count":\#(news.missed)}"# : "\(news.missed) events were missed: they came too fast")
+            {
+                return
+            }
             if news.ended { return }
         }
     }
@@ -94,15 +100,19 @@ final class TapHub: Sendable {
         case .delivered(let name, let count, let bytes, let milliseconds, let attempt):
             (word, destination, spans, text) = ("delivered", name, Int64(count), "\(bytes) bytes in \(milliseconds) ms, attempt \(attempt)")
         case .retrying(let name, let count, let status, let attempt, let wait, let detail):
-            (word, destination, spans, text) = ("retrying", name, Int64(count), "status \(status), attempt \(attempt) in \(wait): \(detail)")
-        case .breakerOpened(let name, _, let wait, let detail): (word, destination, spans, text) = ("breaker_open", name, 0, "\(wait): \(detail)")
+            (word, destination, spans, text) = (
+                "retrying", name, Int64(count), "status \(status), attempt \(attempt) in \(wait): \(detail)"
+            )
+        case .breakerOpened(let name, _, let wait, let detail):
+            (word, destination, spans, text) = ("breaker_open", name, 0, "\(wait): \(detail)")
         case .breakerClosed(let name): (word, destination, spans, text) = ("breaker_closed", name, 0, "")
         case .paused(let name, let reason, let status, let detail, _):
             (word, destination, spans, text) = ("paused", name, 0, "\(reason), status \(status): \(detail)")
         case .resumed(let name): (word, destination, spans, text) = ("resumed", name, 0, "")
         case .deadLetters(let name, let count, let reason, let status, let detail):
             (word, destination, spans, text) = ("dead", name, Int64(count), "\(reason), status \(status): \(detail)")
-        case .parked(let name, let count, let reason, let next): (word, destination, spans, text) = ("parked", name, Int64(count), "\(reason), next in \(next)")
+        case .parked(let name, let count, let reason, let next):
+            (word, destination, spans, text) = ("parked", name, Int64(count), "\(reason), next in \(next)")
         case .replayed(let name, let count): (word, destination, spans, text) = ("replayed", name, Int64(count), "")
         case .expired(let name, let count, let reason): (word, destination, spans, text) = ("expired", name, count, reason)
         case .lost(let name, let count): (word, destination, spans, text) = ("lost", name, count, "")
@@ -110,9 +120,12 @@ final class TapHub: Sendable {
         case .firstDelivery, .readFailed, .clockJumped, .summary: return nil
         }
         guard json else {
-            return "\(word.padding(toLength: 10, withPad: " ", startingAt: 0)) \(destination)\(spans > 0 ? "  \(counted(Int(spans), "span"))" : "")  \(text)"
+            return
+                "\(word.padding(toLength: 10, withPad: " ", startingAt: 0)) \(destination)\(spans > 0 ? "  \(counted(Int(spans), "span"))" : "")  \(text)"
         }
         let object: [String: Any] = ["event": word, "destination": destination, "spans": spans, "detail": text]
-        return (try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])).map { String(decoding: $0, as: UTF8.self) }
+        return (try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])).map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 }

@@ -42,7 +42,8 @@ struct Tracefwd: AsyncParsableCommand {
 /// The options that every command has.
 struct ConfigOption: ParsableArguments {
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("The configuration file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
+        name: .shortAndLong, help: ArgumentHelp("The configuration file.", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
     var path: String { config ?? ProcessInfo.processInfo.environment["TRACEFWD_CONFIG"] ?? "/etc/tracefwd/tracefwd.yaml" }

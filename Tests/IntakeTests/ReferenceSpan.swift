@@ -337,7 +337,9 @@ final class ReferenceSpan {
             span.end = givenEnd ?? max(givenStart ?? 0, receivedAt)
             span.start = givenStart ?? span.end
         } else {
-            guard let length = duration.nanoseconds else { throw Refused(code: durationIsNegative ? "bad_type:duration_ms" : "bad_timestamp") }
+            guard let length = duration.nanoseconds else {
+                throw Refused(code: durationIsNegative ? "bad_type:duration_ms" : "bad_timestamp")
+            }
             if let givenStart {
                 try check(UInt64.max - length >= givenStart, "bad_timestamp")
                 (span.start, span.end) = (givenStart, givenStart + length)
