@@ -261,7 +261,7 @@ final class LogFile {
         try database.run(
             """
             UPDATE dead_letters AS l SET state = 'replaying', next_at = ?
-            WHERE \(filter.condition) AND l.state <> 'replaying' AND l.span IN (SELECT span FROM dead_spans)
+            WHERE \(filter.condition) AND l.state <> 'replaying' AND l.reason <> 'partial_unknown' AND l.span IN (SELECT span FROM dead_spans)
             """, [.integer(Int64(now / 1_000_000)), .integer(consumer)] + filter.values)
         return database.changes
     }

@@ -154,7 +154,7 @@ public final class LogReader {
         try database.each(
             """
             SELECT consumer, l.span, state, reason, status, detail, attempts, first_at, last_at, next_at, weight, \(stored)
-            FROM dead_letters l \(payloads ? "LEFT JOIN dead_spans s ON s.span = l.span" : "")
+            FROM dead_letters l \(payloads ? "LEFT JOIN dead_spans s ON s.span = l.span AND l.reason <> 'partial_unknown'" : "")
             \(condition)
             """, values
         ) { row in

@@ -102,6 +102,22 @@ struct DeadLetterTests {
         try world.checkSettled()
     }
 
+    @Test("a letter of nobody knows which spans is not sent again, though another destination has kept its first span")
+    func partialUnknown() throws {
+        let world = try World([spec(), spec("b")])
+        world.wire.script = { sent in
+            sent.destination == "a" ? .status(206, headers: ["refused": "4"]) : sent.spans.contains(1) ? .status(400) : .status(200)
+        }
+        world.append(10)
+        world.run(.seconds(10))
+        let letter = try #require(try world.letters().first)
+        #expect(letter.span == 1 && letter.weight == 4)
+        #expect(try world.reader.deadLetter(consumer: letter.consumer, span: 1)?.stored == nil)
+        #expect(try replay(world) == 0)
+        world.run(.seconds(60))
+        try world.checkSettled(["a", "b"])
+    }
+
     @Test("replay is remembered over a restart")
     func restart() throws {
         let world = try world([3, 4])
