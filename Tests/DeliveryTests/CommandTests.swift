@@ -1,6 +1,7 @@
 import Pipeline
 import SpanModel
 import Spool
+import Synchronization
 import Testing
 
 @testable import Delivery
@@ -281,6 +282,21 @@ struct CommandTests {
         world.run(.seconds(30))
         #expect(world.wire.sent.dropFirst(before).allSatisfy { $0.spans.count <= 4 })
         try world.checkSettled()
+    }
+
+    @Test("a changed backlog limit holds after a reload")
+    func backlogLimit() throws {
+        let world = try World([spec { $0.backlog = BacklogLimit(bytes: 0, expires: false) }]) { $0.maxSize = 8 << 20 }
+        let pressed = Mutex<[Int64]>([])
+        world.log.observe { event in if case .pressure(let consumer, _, _) = event { pressed.withLock { $0.append(consumer) } } }
+        try world.loop.pause(world.lane())
+        while world.log.status.usedBytes < (8 << 20) / 100 * 93 { world.append(1, bytes: 100_000) }
+        #expect(world.log.flush() && pressed.withLock { $0.isEmpty })
+        try world.reload([spec { $0.backlog = BacklogLimit(bytes: 0, expires: true) }])
+        world.time.advance(.seconds(1))
+        // Looked at after each commit: the first one may yet be the reload's own.
+        for _ in 0..<3 { #expect(world.log.flush()) }
+        #expect(pressed.withLock { $0.contains(world.loop.lanes[0].consumer) })
     }
 
     @Test("a destination that no route selects settles its backlog as filtered, and a reload turns it back on")
