@@ -23,48 +23,58 @@ struct Accounts {
         var accepted = 0
         var rejected = 0
         var mistakes: [Mistake] = []
-        /// Spans that are not durable yet: by commit, ascending.
-        var pending: [(commit: UInt64, spans: Int, firstLine: Int)] = []
+        /// Spans that are not durable yet: by commit, ascending; of their lines as many as could be listed as mistakes.
+        var pending: [(commit: UInt64, spans: Int, lines: [Int])] = []
         var closing: Closing?
+
+        mutating func reject(_ spans: Int, lines: some Sequence<Int>, reason: String) {
+            rejected += spans
+            mistakes += lines.prefix(mistakesMax - mistakes.count).map { Mistake(line: $0, reason: reason) }
+        }
     }
 
     static let mistakesMax = 20
     /// Acks that may wait for commits; then the peer's socket is not read until some are answered.
     static let acksMax = 1024
+    /// Bytes of their values that may wait: a peer chooses how long its `ack` is.
+    static let ackBytesMax = 64 << 10
 
     private var sections = [Section()]
+    private var ackBytes = 0
 
     /// Whether an ack waits for its commit.
     var owes: Bool { sections.count > 1 || sections[0].closing != nil }
 
     /// Whether so many acks wait that reading must stop.
-    var isCrowded: Bool { sections.count > Self.acksMax }
+    var isCrowded: Bool { sections.count > Self.acksMax || ackBytes > Self.ackBytesMax }
 
     /// Whether some commit decides over spans of this peer.
     var isPending: Bool { sections.contains { !$0.pending.isEmpty } }
 
-    /// Spans of lines from `firstLine` on gather in this commit.
-    mutating func gathering(_ spans: Int, firstLine: Int, commit: UInt64) {
+    /// Spans gather in this commit; `lines` are theirs, the first 20 at least.
+    mutating func gathering(_ spans: Int, lines: [Int], commit: UInt64) {
         guard spans > 0 else { return }
-        let last = sections.count - 1
-        if let pending = sections[last].pending.last, pending.commit == commit {
-            sections[last].pending[sections[last].pending.count - 1].spans += spans
+        let section = sections.count - 1
+        let last = sections[section].pending.count - 1
+        if last >= 0, sections[section].pending[last].commit == commit {
+            sections[section].pending[last].spans += spans
+            sections[section].pending[last].lines += lines.prefix(Self.mistakesMax - sections[section].pending[last].lines.count)
         } else {
-            sections[last].pending.append((commit, spans, firstLine))
+            sections[section].pending.append((commit, spans, lines))
         }
     }
 
-    /// A line is no span, or was not taken.
-    mutating func rejected(line: Int, reason: String, count: Int = 1) {
-        let last = sections.count - 1
-        sections[last].rejected += count
-        for offset in 0..<min(count, Self.mistakesMax - sections[last].mistakes.count) {
-            sections[last].mistakes.append(Mistake(line: line + offset, reason: reason))
-        }
+    /// A line is no span.
+    mutating func rejected(line: Int, reason: String) { rejected(1, lines: CollectionOfOne(line), reason: reason) }
+
+    /// Spans were not taken; `lines` are theirs, the first 20 at least.
+    mutating func rejected(_ spans: Int, lines: some Sequence<Int>, reason: String) {
+        sections[sections.count - 1].reject(spans, lines: lines, reason: reason)
     }
 
     /// Everything so far is to be answered for.
     mutating func close(_ closing: Closing) {
+        if case .ack(let value) = closing { ackBytes += value.count }
         sections[sections.count - 1].closing = closing
         sections.append(Section())
     }
@@ -75,10 +85,7 @@ struct Accounts {
             while let first = sections[index].pending.first, first.commit <= commit {
                 sections[index].pending.removeFirst()
                 if let refusal, first.commit == commit {
-                    sections[index].rejected += first.spans
-                    for offset in 0..<min(first.spans, max(0, Self.mistakesMax - sections[index].mistakes.count)) {
-                        sections[index].mistakes.append(Mistake(line: first.firstLine + offset, reason: refusal))
-                    }
+                    sections[index].reject(first.spans, lines: first.lines, reason: refusal)
                 } else {
                     sections[index].accepted += first.spans
                 }
@@ -91,6 +98,7 @@ struct Accounts {
         guard let closing = sections[0].closing, sections[0].pending.isEmpty else { return nil }
         let section = sections.removeFirst()
         var text = "{\"ack\":"
+        if case .ack(let bytes) = closing { ackBytes -= bytes.count }
         let value: [UInt8] = if case .ack(let bytes) = closing { bytes } else { Array("null".utf8) }
         text += String(decoding: value, as: UTF8.self)
         text += ",\"accepted\":\(section.accepted),\"rejected\":\(section.rejected),\"errors\":["

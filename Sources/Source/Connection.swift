@@ -14,12 +14,12 @@ final class Connection {
     private var outbound: [UInt8] = []
     /// The peer has closed its writing side (or we have): its last answer ends the connection.
     private(set) var hasEnded = false
-    /// The last answer is written, or cannot be.
-    private(set) var isDone = false
+    /// The last answer was given; it may still wait to be written.
+    private(set) var hasAnsweredLast = false
     /// What epoll was last told.
     var interest: UInt32 = 0
 
-    /// Bytes of answers that wait for a peer who does not read; further answers are dropped whole.
+    /// Bytes of answers that wait for a peer who does not read; further answers are dropped whole, but for the last one.
     private static let outboundMax = 64 << 10
 
     init(descriptor: Int32, uid: UInt32, spanBytesMax: Int) {
@@ -32,22 +32,19 @@ final class Connection {
 
     /// Whether more is to be read now.
     var mayRead: Bool { !hasEnded && !accounts.isCrowded }
+    /// The last answer is written, or cannot be.
+    var isDone: Bool { hasAnsweredLast && outbound.isEmpty }
     /// Whether answers wait to be written.
     var mayWrite: Bool { !outbound.isEmpty }
 
     /// Reads once; spans go to the spool, acks into the accounts.
     func read(into buffer: UnsafeMutableRawBufferPointer, _ intake: LineIntake, now: UInt64, counters: SourceCounters) {
         let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-        if count < 0 {
-            if errno == EAGAIN || errno == EINTR { return }
-            // A reset: nobody is there to be answered.
-            hasEnded = true
-            isDone = true
-            return
-        }
-        counters.bytes.wrappingAdd(count, ordering: .relaxed)
+        if count < 0, errno == EAGAIN || errno == EINTR { return }
+        // A reset is the end of a stream too: the peer is gone with answers unread. What it wrote before is ours.
+        counters.bytes.wrappingAdd(max(0, count), ordering: .relaxed)
         let stamp = Stamp(receivedAt: now, sender: uid, source: intake.source)
-        var chunk = Chunk(firstLine: line + 1)
+        var chunk = Chunk()
         if count > 0 {
             lines.take(UnsafeRawBufferPointer(rebasing: buffer[..<count])) { take($0, intake, stamp, &chunk) }
         } else {
@@ -61,7 +58,8 @@ final class Connection {
     /// Spans of one read that have not been offered to the spool yet.
     private struct Chunk {
         var spans = 0
-        var firstLine: Int
+        /// Their lines, as far as an answer would list them.
+        var lines: [Int] = []
     }
 
     private func take(_ read: LineSplitter.Line, _ intake: LineIntake, _ stamp: Stamp, _ chunk: inout Chunk) {
@@ -74,8 +72,8 @@ final class Connection {
         guard !bytes.isEmpty else { return }
         switch intake.parse(bytes, stamp: stamp, acceptsAck: true) {
         case .span:
-            if chunk.spans == 0 { chunk.firstLine = line }
             chunk.spans += 1
+            if chunk.spans <= Accounts.mistakesMax { chunk.lines.append(line) }
         case .rejected(let reason):
             accounts.rejected(line: line, reason: reason.code)
         case .ack(let value):
@@ -85,12 +83,11 @@ final class Connection {
     }
 
     private func flush(_ chunk: inout Chunk, _ intake: LineIntake, wantsAck: Bool) {
-        let spans = chunk.spans
-        chunk.spans = 0
         switch intake.append(wantsAck: wantsAck) {
-        case .taken(let commit): accounts.gathering(spans, firstLine: chunk.firstLine, commit: commit)
-        case .refused(let refusal): if spans > 0 { accounts.rejected(line: chunk.firstLine, reason: refusal.rawValue, count: spans) }
+        case .taken(let commit): accounts.gathering(chunk.spans, lines: chunk.lines, commit: commit)
+        case .refused(let refusal): accounts.rejected(chunk.spans, lines: chunk.lines, reason: refusal.rawValue)
         }
+        chunk = Chunk()
     }
 
     func ended(commit: UInt64, refusal: Refusal?) { accounts.ended(commit: commit, refusal: refusal?.rawValue) }
@@ -98,17 +95,14 @@ final class Connection {
     /// Writes the answers that can be given, without ever waiting. An answer goes whole or not at all.
     func answer(durability: String, fill: Double, counters: SourceCounters) {
         while let (bytes, isLast) = accounts.nextAnswer(durability: durability, fill: fill) {
-            if outbound.count + bytes.count <= Self.outboundMax {
+            if outbound.count + bytes.count <= Self.outboundMax || isLast {
                 outbound += bytes
             } else {
                 counters.answersDropped.wrappingAdd(1, ordering: .relaxed)
             }
             write(counters: counters)
-            if isLast {
-                // What the peer does not take now it will never take: it has nothing more to say, and we do not wait.
-                if !outbound.isEmpty { counters.answersDropped.wrappingAdd(1, ordering: .relaxed) }
-                isDone = true
-            }
+            // A peer that does not take it now costs what an idle one does, until it reads or goes.
+            if isLast { hasAnsweredLast = true }
         }
     }
 

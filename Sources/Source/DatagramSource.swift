@@ -14,10 +14,10 @@ public struct NetworkRule: Sendable, Equatable {
     public init?(_ texts: [String]) {
         var networks: [(base: UInt32, mask: UInt32)] = []
         for text in texts {
-            let parts = text.split(separator: "/", maxSplits: 1)
+            let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
             var address = in_addr()
             guard let host = parts.first, inet_pton(AF_INET, String(host), &address) == 1,
-                let bits = parts.count == 2 ? UInt32(parts[1]) : 32, bits <= 32
+                let bits = parts.count == 2 ? UInt32(parts[1]) : 32, bits <= 32, parts.last?.first != "+"
             else { return nil }
             let mask: UInt32 = bits == 0 ? 0 : ~0 << (32 - bits)
             networks.append((UInt32(bigEndian: address.s_addr) & mask, mask))

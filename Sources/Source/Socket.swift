@@ -25,7 +25,24 @@ public final class BoundSocket: Sendable {
     public let address: String
     /// Whether the service manager handed it over: then its file is not ours.
     public let inherited: Bool
-    private let file: (path: String, inode: ino_t)?
+    private let file: MadeFile?
+
+    /// A file system may give the inode of what was unlinked to what is made next; the time tells the two apart.
+    private struct MadeFile: Equatable {
+        let path: String
+        let device: dev_t
+        let inode: ino_t
+        let seconds: Int
+        let nanoseconds: Int
+
+        init?(_ path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return nil }
+            self.path = path
+            (device, inode) = (status.st_dev, status.st_ino)
+            (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+        }
+    }
 
     /// Takes a socket over that the service manager made.
     public init(inherited descriptor: Int32, address: String) {
@@ -40,15 +57,13 @@ public final class BoundSocket: Sendable {
         self.descriptor = descriptor
         self.address = address
         inherited = false
-        var status = stat()
-        self.file = file.flatMap { stat($0, &status) == 0 ? ($0, status.st_ino) : nil }
+        self.file = file.flatMap { MadeFile($0) }
         setNonblocking(descriptor)
     }
 
     deinit {
         close(descriptor)
-        var status = stat()
-        if let file, stat(file.path, &status) == 0, status.st_ino == file.inode { unlink(file.path) }
+        if let file, file == MadeFile(file.path) { unlink(file.path) }
     }
 }
 
@@ -104,7 +119,9 @@ public enum Sockets {
         }
         let probe = socket(AF_UNIX, kind.type, 0)
         defer { close(probe) }
-        if withAddress(address, { connect(probe, $0, $1) }) == 0 {
+        // A server whose queue is full is alive; to wait for it might be to wait for ever.
+        setNonblocking(probe)
+        if withAddress(address, { connect(probe, $0, $1) }) == 0 || errno == EAGAIN {
             throw SocketError(address: path, reason: "another process serves this socket; stop it, or choose another path")
         }
         guard errno == ECONNREFUSED else { throw failure(path, "connect") }

@@ -147,13 +147,17 @@ public final class StreamSource: Sendable {
             return at > now ? Int32(clamping: min((at - now) / 1_000_000 + 1, 5_000)) : 0
         }
 
-        private func accept() {
+        /// False where nobody waits any more.
+        @discardableResult
+        private func accept() -> Bool {
             // As many as a turn may take, so that a flood of connections does not starve those that are there.
             for _ in 0..<64 {
                 let descriptor = tracefwd_accept(socket.descriptor)
                 guard descriptor >= 0 else {
-                    if descriptor != -EAGAIN, descriptor != -EINTR, descriptor != -ECONNABORTED { pauseAccepting(-descriptor) }
-                    return
+                    if stopAt == nil, descriptor != -EAGAIN, descriptor != -EINTR, descriptor != -ECONNABORTED {
+                        pauseAccepting(-descriptor)
+                    }
+                    return false
                 }
                 var (uid, gid, pid) = (UInt32.max, UInt32.max, Int32(0))
                 _ = tracefwd_peer(descriptor, &uid, &gid, &pid)
@@ -170,6 +174,7 @@ public final class StreamSource: Sendable {
                 connection.interest = EPOLLIN.rawValue
                 control(EPOLL_CTL_ADD, descriptor, connection.interest)
             }
+            return true
         }
 
         /// No descriptor is left: the listener stays readable, so it is left alone for a while, not asked in a circle.
@@ -181,7 +186,7 @@ public final class StreamSource: Sendable {
 
         private func serve(_ descriptor: Int32, _ ready: UInt32) {
             guard let connection = connections[descriptor] else { return }
-            if ready & EPOLLOUT.rawValue != 0 { connection.write(counters: counters) }
+            if ready & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { connection.write(counters: counters) }
             if ready & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0, connection.mayRead {
                 connection.read(into: buffer, intake, now: clock.wall(), counters: counters)
                 waiting.insert(descriptor)
@@ -200,8 +205,13 @@ public final class StreamSource: Sendable {
                 }
             }
             if let stop = news.stopAt, stopAt == nil {
-                stopAt = stop
+                (stopAt, acceptAgainAt) = (stop, nil)
                 control(EPOLL_CTL_DEL, socket.descriptor, 0)
+                // Who has connected is heard, and nobody can any more. An inherited socket is the next daemon's, with all who wait there.
+                if !socket.inherited {
+                    shutdown(socket.descriptor, Int32(SHUT_RD))
+                    while accept() {}
+                }
                 for connection in connections.values { connection.stopReading() }
             }
         }
@@ -215,17 +225,19 @@ public final class StreamSource: Sendable {
                     counters: counters)
             }
             if !connection.accounts.isPending, !connection.accounts.owes { waiting.remove(connection.descriptor) }
-            guard !connection.isDone else {
+            // A stop waits for no peer to read.
+            guard !connection.isDone, stopAt == nil || !connection.hasAnsweredLast else {
                 waiting.remove(connection.descriptor)
                 connections[connection.descriptor] = nil
                 counters.connectionsOpen.wrappingSubtract(1, ordering: .relaxed)
                 return
             }
             let interest = (connection.mayRead ? EPOLLIN.rawValue : 0) | (connection.mayWrite ? EPOLLOUT.rawValue : 0)
-            if interest != connection.interest {
-                connection.interest = interest
-                control(EPOLL_CTL_MOD, connection.descriptor, interest)
-            }
+            guard interest != connection.interest else { return }
+            // A hang-up is told of everyone in the set, whatever was asked: who is waited for in nothing is taken out, or epoll never sleeps.
+            let operation = interest == 0 ? EPOLL_CTL_DEL : connection.interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
+            connection.interest = interest
+            control(operation, connection.descriptor, interest)
         }
 
         private func control(_ operation: Int32, _ descriptor: Int32, _ events: UInt32) {

@@ -88,7 +88,7 @@ import Testing
         var rng = SeededRandom(seed: seed)
         var queue = CommitQueue(lastReceived: 0)
         var appended: [[UInt8]] = []
-        for _ in 0..<20 {
+        for _ in 0..<8 {
             let batch = spans((0..<rng.below(40)).map { _ in rng.below(30) == 0 ? rng.below(600 << 10) : rng.below(3000) })
             appended += batch.stored.map(\.bytes)
             queue.append(batch, ackWanted: false, now: 1)

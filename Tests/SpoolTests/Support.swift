@@ -89,7 +89,7 @@ func spans(_ lengths: [Int], receivedAt: UInt64 = startOfRun, sender: UInt32 = 7
             SpanEntry(
                 offset: UInt32(batch.payload.count), length: UInt32(length), resourceLength: UInt32(min(length, 3)), scopeLength: 0,
                 receivedAt: receivedAt + UInt64(index), traceHash: UInt64(index) &* 0x9e37_79b9_7f4a_7c15, sender: sender, source: 1))
-        batch.payload.append(contentsOf: repeatElement(UInt8(truncatingIfNeeded: index &* 7 &+ length), count: length))
+        batch.payload += [UInt8](repeating: UInt8(truncatingIfNeeded: index &* 7 &+ length), count: length)
     }
     return batch
 }
