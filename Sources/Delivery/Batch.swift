@@ -53,6 +53,8 @@ struct Batch: Sendable, Equatable {
     var deliveriesSeen: Int64 = 0
     /// Monotonic nanoseconds before which it is not sent.
     var notBefore: UInt64 = 0
+    /// Monotonic nanoseconds before which a fallback is not asked to take it.
+    var handOverAt: UInt64 = 0
     /// The last failure, for the dead letter that it may become.
     var lastReason = ""
     var lastDetail = ""

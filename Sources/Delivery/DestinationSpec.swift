@@ -13,6 +13,25 @@ public struct DeliverySettings: Sendable, Equatable {
         case ago(Duration)
     }
 
+    /// What goes first after an outage.
+    public enum CatchUp: String, Sendable, Equatable {
+        /// The oldest: the order of the log.
+        case fifo
+        /// What comes in now; the backlog when nothing newer waits.
+        case liveFirst = "live_first"
+    }
+
+    /// Who takes the batches of a destination that has failed for some time.
+    public struct Fallback: Sendable, Equatable {
+        /// Another destination's name.
+        public var to: String
+        /// How long nothing must have succeeded.
+        public var after: Duration
+
+        /// A fallback.
+        public init(to: String, after: Duration) { (self.to, self.after) = (to, after) }
+    }
+
     /// How long a batch waits for more spans.
     public var linger: Duration = .milliseconds(200)
     /// Most spans and bytes of a batch.
@@ -33,6 +52,14 @@ public struct DeliverySettings: Sendable, Equatable {
     public var maxAge: Duration = .seconds(72 * 3600)
     /// What it may hold in a full spool.
     public var backlog: BacklogLimit
+    /// Most requests a second; nil is no limit.
+    public var requestsPerSecond: Double?
+    /// Most bytes of request bodies a second; nil is no limit.
+    public var bytesPerSecond: Double?
+    /// What goes first after an outage.
+    public var catchUp = CatchUp.fifo
+    /// Who takes its batches when it has failed for long; nil: nobody.
+    public var fallback: Fallback?
     /// Where a new destination begins.
     public var start = Start.end
     /// The name it had before.
@@ -79,6 +106,7 @@ public enum DeliveryEvent: Sendable {
     case resumed(destination: String)
     case deadLetters(destination: String, spans: Int, reason: String, status: Int, detail: String)
     case parked(destination: String, spans: Int, reason: String, next: Duration)
+    case handedOver(destination: String, spans: Int, to: String)
     case replayed(destination: String, spans: Int)
     case expired(destination: String, spans: Int64, reason: String)
     case lost(destination: String, spans: Int64)

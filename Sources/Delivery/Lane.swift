@@ -34,6 +34,8 @@ final class Lane {
         var destination: any Destination
         /// Without its body.
         var request: Request
+        /// The fallback that it went to instead.
+        var handedTo: String?
     }
 
     let consumer: Int64
@@ -56,6 +58,11 @@ final class Lane {
     var letterAt: Int64?
     /// What was given up while requests were under way in it: one of them that fails is given up too.
     var givenUp: (through: Int64, reason: String)?
+    /// Ids of the log that were left behind an outage, to be delivered when nothing newer waits (`catch_up: live_first`).
+    var behind: ClosedRange<Int64>?
+    var rate: RateLimit
+    /// Since when nothing has succeeded though something was tried or held (monotonic nanoseconds).
+    var failingSince: UInt64?
     /// It has left the configuration: what is in flight ends, nothing starts.
     var removed = false
     /// Where a person wants the cursor, once nothing is in flight.
@@ -76,6 +83,7 @@ final class Lane {
         nextID = consumer.cursor.position + 1
         breaker = CircuitBreaker(failuresMax: spec.settings.breakerFailures)
         concurrency = Concurrency(workers: spec.settings.workers)
+        rate = RateLimit(requests: spec.settings.requestsPerSecond, bytes: spec.settings.bytesPerSecond)
         if consumer.state == .paused { hold = .user }
     }
 
@@ -86,6 +94,7 @@ final class Lane {
         spec = new
         breaker = CircuitBreaker(failuresMax: new.settings.breakerFailures)
         concurrency = Concurrency(workers: new.settings.workers)
+        rate = RateLimit(requests: new.settings.requestsPerSecond, bytes: new.settings.bytesPerSecond)
         notBefore = 0
         if hold != .user { hold = nil }
         for index in waiting.indices { waiting[index].notBefore = 0 }
@@ -107,12 +116,36 @@ final class Lane {
 
     /// Whether anything at all may start at this time.
     func mayStart(now: UInt64) -> Bool {
-        guard !removed, seekTarget == nil, inFlight.count < limit, now >= notBefore else { return false }
+        guard !removed, seekTarget == nil, ownFlights < limit, now >= max(notBefore, rate.opensAt) else { return false }
         switch hold {
         case nil: return true
         case .user, .disabled: return false
-        case .platform(_, _, _, let probeAt, _): return now >= probeAt && inFlight.isEmpty
+        case .platform(_, _, _, let probeAt, _): return now >= probeAt && ownFlights == 0
         }
+    }
+
+    /// Requests under way to this destination itself, not to its fallback.
+    var ownFlights: Int { inFlight.values.reduce(0) { $1.handedTo == nil ? $0 + 1 : $0 } }
+
+    /// Whether it has failed for so long that its fallback is to take its batches.
+    func handsOver(now: UInt64) -> Bool {
+        guard !removed, seekTarget == nil, let fallback = spec.settings.fallback, let failingSince else { return false }
+        if case .user = hold { return false }
+        return now >= failingSince + fallback.after.nanosecondsClamped
+    }
+
+    /// Whether what comes in now goes before what has waited.
+    var prefersLive: Bool {
+        spec.settings.catchUp == .liveFirst && spec.destination.declaration.order == .none && breaker.state == .closed && hold == nil
+            && mayGather
+    }
+
+    /// The newest spans come first from here on; what lies before them waits until nothing newer does.
+    func leaveBehind(lastID: Int64) {
+        guard spec.settings.catchUp == .liveFirst, spec.destination.declaration.order == .none, behind == nil else { return }
+        let first = open?.first ?? nextID
+        guard first <= lastID else { return }
+        (behind, open, nextID) = (first...lastID, nil, lastID + 1)
     }
 
     /// So many ranges stand beyond the cursor, or may soon, that only what begins at the oldest gap may start: it adds none.
@@ -150,11 +183,11 @@ final class Lane {
     func deadline(now: UInt64, lastID: Int64, sends: Bool) -> UInt64? {
         var times: [UInt64] = []
         if let summaryAt { times.append(summaryAt) }
-        if sends, !removed, seekTarget == nil, inFlight.count < limit, breaker.state != .probing, let readyAt = readyAt(lastID: lastID) {
-            let earliest = max(notBefore, breaker.opensAt ?? 0, readyAt)
+        if sends, !removed, seekTarget == nil, ownFlights < limit, breaker.state != .probing, let readyAt = readyAt(lastID: lastID) {
+            let earliest = max(notBefore, rate.opensAt, breaker.opensAt ?? 0, readyAt)
             switch hold {
             case nil: times.append(earliest)
-            case .platform(_, _, _, let probeAt, _): if inFlight.isEmpty { times.append(max(probeAt, earliest)) }
+            case .platform(_, _, _, let probeAt, _): if ownFlights == 0 { times.append(max(probeAt, earliest)) }
             case .user, .disabled: break
             }
         }
@@ -169,7 +202,7 @@ final class Lane {
         if mayGather {
             if let open {
                 times.append(open.since &+ spec.settings.linger.nanosecondsClamped)
-            } else if nextID <= lastID {
+            } else if nextID <= lastID || behind != nil {
                 times.append(0)
             }
         }

@@ -59,6 +59,7 @@ final class Loop {
         var deadline: UInt64?
         for lane in lanes {
             pump(lane, now: now, lastID: lastID)
+            handOver(lane, now: now, lastID: lastID)
             summarize(lane, now: now)
             let sends = mayStart && lane.spec.decision != .filtered && (lane.inFlight.isEmpty || bodyBytes < bodyBytesMax)
             if let next = lane.deadline(now: now, lastID: lastID, sends: sends) { deadline = min(deadline ?? next, next) }
@@ -89,6 +90,10 @@ final class Loop {
         guard mayStart else { return }
         if case .filtered = lane.spec.decision { return filter(lane, through: lastID) }
         while lane.mayStart(now: now), lane.inFlight.isEmpty || bodyBytes < bodyBytesMax {
+            if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
+                send(live, by: lane, now: now)
+                continue
+            }
             var next = lane.nextWaiting(now: now)
             if let index = next, lane.breaker.state != .closed, lane.waiting[index].failures > 0, lane.mayGather,
                 let fresh = gather(lane, now: now, lastID: lastID)
@@ -100,7 +105,9 @@ final class Loop {
             if let index = next {
                 guard lane.breaker.permits(now: now) else { return }
                 send(lane.waiting.remove(at: index), by: lane, now: now)
-            } else if let batch = dueLetters(lane) ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) : nil) {
+            } else if let batch = dueLetters(lane)
+                ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) ?? gatherBehind(lane, now: now) : nil)
+            {
                 // Gathered is gathered: where the breaker says no, the batch waits.
                 if lane.breaker.permits(now: now) { send(batch, by: lane, now: now) } else { lane.waiting.append(batch) }
             } else {
@@ -109,10 +116,43 @@ final class Loop {
         }
     }
 
+    /// Sends what waits for a destination that has failed for long to the one that takes its place.
+    private func handOver(_ lane: Lane, now: UInt64, lastID: Int64) {
+        guard mayStart, lane.handsOver(now: now), let name = lane.spec.settings.fallback?.to, let other = self.lane(name),
+            other.hold == nil,
+            other.breaker.state == .closed
+        else { return }
+        while lane.inFlight.count - lane.ownFlights < other.limit, bodyBytes < bodyBytesMax {
+            // One is kept back for the probe that finds the destination well again.
+            if lane.waiting.count(where: \.isOfLog) > 1,
+                let index = lane.waiting.indices.filter({ lane.waiting[$0].isOfLog && lane.waiting[$0].handOverAt <= now })
+                    .min(by: { lane.waiting[$0].spans.first < lane.waiting[$1].spans.first })
+            {
+                send(lane.waiting.remove(at: index), by: lane, to: other, now: now)
+            } else if lane.mayGather, let batch = gather(lane, now: now, lastID: lastID) {
+                lane.waiting.append(batch)
+                if lane.waiting.count(where: \.isOfLog) <= 1 { return }
+            } else {
+                return
+            }
+        }
+    }
+
     // MARK: Batches
 
+    /// A batch of what an outage left behind, where nothing newer waits.
+    private func gatherBehind(_ lane: Lane, now: UInt64) -> Batch? {
+        guard let behind = lane.behind, lane.open == nil else { return nil }
+        let live = lane.nextID
+        lane.nextID = behind.lowerBound
+        let batch = gather(lane, now: now, lastID: behind.upperBound, lingers: false)
+        lane.behind = lane.nextID <= behind.upperBound ? lane.nextID...behind.upperBound : nil
+        lane.nextID = live
+        return batch
+    }
+
     /// A batch of the log where one is complete or has waited long enough.
-    private func gather(_ lane: Lane, now: UInt64, lastID: Int64) -> Batch? {
+    private func gather(_ lane: Lane, now: UInt64, lastID: Int64, lingers: Bool = true) -> Batch? {
         let limits = lane.spec.settings.limits
         // The cursor passes over ids that were settled before a restart as soon as those before them are.
         lane.nextID = max(lane.nextID, lane.cursor.position + 1)
@@ -157,7 +197,7 @@ final class Loop {
             }
             if open.spans == 0 { return nil }
             if open.spans >= limits.spans || open.bytes >= limits.bytes { complete = true }
-            guard complete || now >= open.since &+ lane.spec.settings.linger.nanosecondsClamped else {
+            guard complete || !lingers || now >= open.since &+ lane.spec.settings.linger.nanosecondsClamped else {
                 lane.open = open
                 return nil
             }
@@ -258,9 +298,10 @@ final class Loop {
 
     // MARK: Sending
 
-    private func send(_ batch: Batch, by lane: Lane, now: UInt64) {
-        let destination = lane.spec.destination
-        guard batch.spans.count <= lane.spec.settings.limits.spans else {
+    /// Sends a batch of a lane to its own destination, or to the one that takes its place.
+    private func send(_ batch: Batch, by lane: Lane, to other: Lane? = nil, now: UInt64) {
+        let spec = (other ?? lane).spec
+        guard batch.spans.count <= spec.settings.limits.spans else {
             // A reload has lowered the limit since it was gathered.
             lane.waiting += batch.halves(suspect: false, deliveriesSeen: batch.deliveriesSeen)
             lane.breaker.probeInconclusive(now: now)
@@ -271,8 +312,10 @@ final class Loop {
             guard views.count == batch.spans.count else { return vanished(batch, found: views, lane) }
             let requests: [Request]
             do throws(EncodeError) {
-                requests = try destination.encode(views, EncodeContext(destination: lane.name, now: clock.wall()))
+                requests = try spec.destination.encode(views, EncodeContext(destination: spec.name, now: clock.wall()))
             } catch {
+                // What only the fallback cannot write waits for its own destination.
+                if other != nil { return keepFromFallback(batch, lane, now) }
                 return unencodable(batch, error, views, lane)
             }
             guard let request = requests.first, requests.count == 1 else {
@@ -283,7 +326,7 @@ final class Loop {
                 lane.breaker.probeInconclusive(now: now)
                 return
             }
-            start(request, batch, views, lane, now)
+            start(request, batch, views, lane, to: other, now)
         } catch {
             lane.waiting.append(batch)
             lane.breaker.probeInconclusive(now: now)
@@ -291,27 +334,29 @@ final class Loop {
         }
     }
 
-    private func start(_ request: Request, _ batch: Batch, _ views: [SpanView], _ lane: Lane, _ now: UInt64) {
+    private func start(_ request: Request, _ batch: Batch, _ views: [SpanView], _ lane: Lane, to other: Lane?, _ now: UInt64) {
+        let target = other ?? lane
         let token = nextToken
         nextToken += 1
         var flight = Lane.Flight(
             batch: batch, spanBytes: views.map(\.entry.length), bodyBytes: request.body.count, sentAt: now,
-            destination: lane.spec.destination, request: request)
+            destination: target.spec.destination, request: request, handedTo: other?.name)
         flight.request.body = []
+        target.rate.spend(bytes: flight.bodyBytes, now: now)
         lane.inFlight[token] = flight
         flights[token] = lane
         bodyBytes += flight.bodyBytes
         lane.status.requests += 1
         lane.status.requestBytes += Int64(flight.bodyBytes)
-        switch lane.spec.destination.outlet {
+        switch target.spec.destination.outlet {
         case .http(let options):
-            let settings = lane.spec.settings
+            let settings = target.spec.settings
             http.start(
                 request, options: options, timeouts: RequestTimeouts(connect: settings.connectTimeout, total: settings.timeout),
                 token: token)
         case .sink(let make):
-            let sender = sinks[lane.name] ?? SinkSender(name: lane.name, make: make, done: sinkDone)
-            sinks[lane.name] = sender
+            let sender = sinks[target.name] ?? SinkSender(name: target.name, make: make, done: sinkDone)
+            sinks[target.name] = sender
             sender.start(request, token: token)
         }
     }
@@ -362,10 +407,25 @@ final class Loop {
         }
         lane.status.statusClasses[status / 100, default: 0] += 1
         lane.status.latency.add(nanoseconds: latency)
+        if let name = flight.handedTo { return handedOver(verdict, flight, to: name, lane, now) }
         // Of dead letters the next are looked for when these have ended.
         if !flight.batch.isOfLog { lane.letterAt = 0 }
         apply(verdict, status: status, latency: latency, flight, lane, now)
         if lane.summaryAt == nil { lane.summaryAt = now + summaryEvery }
+    }
+
+    /// What the fallback says of a batch: it took it, or its own destination must.
+    private func handedOver(_ verdict: Verdict, _ flight: Lane.Flight, to name: String, _ lane: Lane, _ now: UInt64) {
+        guard case .delivered = verdict, case .log(let ids) = flight.batch.spans else { return keepFromFallback(flight.batch, lane, now) }
+        let bytes = flight.spanBytes.reduce(Int64(0)) { $0 + Int64($1) }
+        lane.settle(ids, LedgerKey(.handedOver, reason: name, route: lane.route), bytes: bytes, in: log)
+        tell(.handedOver(destination: lane.name, spans: ids.count, to: name))
+    }
+
+    private func keepFromFallback(_ batch: Batch, _ lane: Lane, _ now: UInt64) {
+        var batch = batch
+        batch.handOverAt = now + lane.spec.settings.backoffMax.nanosecondsClamped
+        if !giveUp(batch, lane) { lane.waiting.append(batch) }
     }
 
     private func apply(_ verdict: Verdict, status: Int, latency: UInt64, _ flight: Lane.Flight, _ lane: Lane, _ now: UInt64) {
@@ -421,10 +481,15 @@ final class Loop {
     /// The platform is there and judged: whatever held the destination up is over.
     private func answered(_ lane: Lane, latency: UInt64) {
         lane.concurrency.succeeded(latency: latency)
-        if lane.breaker.succeeded() { tell(.breakerClosed(destination: lane.name)) }
+        lane.failingSince = nil
+        let wasOpen = lane.breaker.succeeded()
+        if wasOpen { tell(.breakerClosed(destination: lane.name)) }
         if case .platform = lane.hold {
             lane.hold = nil
             tell(.resumed(destination: lane.name))
+            lane.leaveBehind(lastID: log.lastID)
+        } else if wasOpen {
+            lane.leaveBehind(lastID: log.lastID)
         }
     }
 
@@ -554,6 +619,7 @@ final class Loop {
     }
 
     private func failed(_ lane: Lane, _ detail: String) {
+        if lane.failingSince == nil { lane.failingSince = clock.monotonic() }
         lane.status.lastError = brief(detail)
         lane.status.lastErrorAt = clock.wall()
     }
@@ -646,6 +712,9 @@ final class Loop {
         if let open = lane.open, open.first <= last {
             lane.nextID = max(open.first, min(lane.nextID, last + 1))
             lane.open = nil
+        }
+        if let behind = lane.behind, behind.lowerBound <= last {
+            lane.behind = behind.upperBound > last ? last + 1...behind.upperBound : nil
         }
         var blocked = Cursor(position: lane.cursor.position)
         for done in lane.cursor.settled { blocked.settle(done) }
@@ -749,6 +818,7 @@ final class Loop {
             // It was away for longer than history holds.
             expire(lane, through: oldest - 1, reason: "removed")
         }
+        lane.leaveBehind(lastID: log.lastID)
         return lane
     }
 
@@ -784,7 +854,7 @@ final class Loop {
         lane.waiting.removeAll(where: \.isOfLog)
         lane.withheld = []
         lane.givenUp = nil
-        lane.open = nil
+        (lane.open, lane.behind) = (nil, nil)
         lane.nextID = consumer.cursor.position + 1
     }
 

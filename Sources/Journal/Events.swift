@@ -388,6 +388,13 @@ extension Logger {
             ["destination": destination, "spans": refused, "reason": detail])
     }
 
+    /// Another destination took a batch in its place.
+    public func handedOver(_ destination: String, spans: Int, to other: String) {
+        tell(
+            .warning, "handed_over", "\(destination) has failed for long: \(other) took \(counted(spans, "span")) in its place",
+            ["destination": destination, "spans": spans, "reason": other])
+    }
+
     /// Rows of the spool are gone that were still to be delivered.
     public func spansLost(_ destination: String, spans: Int) {
         tell(

@@ -29,7 +29,7 @@ private func socketChecks(_ root: Section) -> [Mistake] {
 private func destinationChecks(_ root: Section) -> [Mistake] {
     let destinations = root.namedSections("destinations")
     var mistakes: [Mistake] = []
-    for (_, section) in destinations {
+    for (name, section) in destinations {
         if case .section(let backoff) = section["backoff"], case .duration(let base) = backoff["base"],
             case .duration(let max) = backoff["max"],
             max < base
@@ -42,6 +42,9 @@ private func destinationChecks(_ root: Section) -> [Mistake] {
                 mistakes.append(
                     tls.mistake(at: given[0], "stands alone; a client is known by certificate_file and key_file together"))
             }
+        }
+        if case .section(let fallback) = section["fallback"], case .text(let other) = fallback["to"], other.text == name {
+            mistakes.append(fallback.mistake(at: "to", "is the destination itself; name another"))
         }
         if case .text(let was) = section["was"], destinations.contains(where: { $0.name == was.text }) {
             mistakes.append(section.mistake(at: "was", "is \"\(was.shown)\", which is still a destination of its own"))

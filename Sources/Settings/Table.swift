@@ -150,6 +150,11 @@ func commonDestinationKeys(http: Bool) -> [Key] {
         Key("breaker", .section(breakerKeys), .defaults, "When to stop trying every batch and probe with one."),
         Key("max_age", .duration(.positive), .value("72h"), "Older spans are not sent any more: they expire, and are counted."),
         Key("backlog", .section(backlogKeys), .defaults, "How much of the spool its undelivered spans may take."),
+        Key(
+            "catch_up", .choice(["fifo", "live_first"]), .value("fifo"),
+            "What goes first after an outage: the oldest spans, or those that come in now and the backlog when nothing newer waits."),
+        Key("rate", .section(rateKeys), .defaults, "How much it is sent a second."),
+        Key("fallback", .section(fallbackKeys), .nothing("its spans wait"), "Who takes its batches when it has failed for long."),
     ]
     let overHTTP = [
         Key("connect_timeout", .duration(.positive), .value("5s"), "How long a connection may take to open, TLS included."),
@@ -159,6 +164,16 @@ func commonDestinationKeys(http: Bool) -> [Key] {
     ]
     return http ? all + overHTTP : all
 }
+
+private let rateKeys = [
+    Key("requests", .integer(1...1_000_000), .nothing("no limit"), "The most requests a second."),
+    Key("bytes", .bytes(1...1 << 40), .nothing("no limit"), "The most bytes of request bodies a second."),
+]
+
+private let fallbackKeys = [
+    Key("to", .destination, .required, "The destination that takes them; they count as handed_over."),
+    Key("after", .duration(.positive), .value("10m"), "How long nothing must have succeeded."),
+]
 
 private let backoffKeys = [
     Key("base", .duration(.positive), .value("1s"), "The first wait, at most."),

@@ -234,6 +234,14 @@ public struct DestinationSettings: Sendable, Equatable {
     /// What happens over the backlog.
     public enum BacklogFull: String, Sendable, Equatable { case expire, hold }
 
+    /// Who takes the batches of a destination that has failed for long.
+    public struct Fallback: Sendable, Equatable {
+        /// Another destination's name.
+        public let to: String
+        /// How long nothing must have succeeded.
+        public let after: Duration
+    }
+
     /// Keys of those that send over HTTP.
     public struct HTTP: Sendable, Equatable {
         /// How long a connection may take.
@@ -295,6 +303,14 @@ public struct DestinationSettings: Sendable, Equatable {
     public let backlogMax: Share
     /// What happens over that.
     public let backlogWhenFull: BacklogFull
+    /// Whether what comes in now goes before the backlog of an outage.
+    public let liveFirst: Bool
+    /// Most requests a second; nil is no limit.
+    public let requestsPerSecond: Int?
+    /// Most bytes of request bodies a second; nil is no limit.
+    public let bytesPerSecond: Int?
+    /// Who takes its batches, and after how long a failure; nil: nobody.
+    public let fallback: Fallback?
     /// Nil for a type that does not send over HTTP.
     public let http: HTTP?
     /// All its keys, those of its type among them.
@@ -318,6 +334,10 @@ public struct DestinationSettings: Sendable, Equatable {
         ageMax = section.duration("max_age")
         backlogMax = section.section("backlog").share("max")
         backlogWhenFull = section.section("backlog").choice("when_full")
+        liveFirst = section.string("catch_up") == "live_first"
+        requestsPerSecond = section.section("rate").optionalInteger("requests")
+        bytesPerSecond = section.section("rate").optionalInteger("bytes")
+        fallback = section.optionalSection("fallback").map { Fallback(to: $0.string("to"), after: $0.duration("after")) }
         http = section.keys.contains { $0.name == "connect_timeout" } ? HTTP(section) : nil
     }
 }

@@ -154,6 +154,7 @@ final class JournalBridge: Sendable {
             logger.deadLetters(
                 name, spans: spans, status: status == 0 ? nil : status, reason: detail.isEmpty ? reason : "\(reason): \(detail)")
         case .parked(let name, let spans, let reason, let next): logger.parked(name, spans: spans, reason: reason, nextIn: next)
+        case .handedOver(let name, let spans, let other): logger.handedOver(name, spans: spans, to: other)
         case .replayed(let name, let spans): logger.platformNote(name, "\(spans) dead letters were delivered")
         case .expired(let name, let spans, let reason):
             guard reason != "skipped" else { return }

@@ -95,6 +95,9 @@ extension DeliverySettings {
         (backoffBase, backoffMax, breakerFailures) = (settings.backoffBase, settings.backoffMax, settings.breakerFailures)
         maxAge = settings.ageMax
         renamed = settings.was
+        (requestsPerSecond, bytesPerSecond) = (settings.requestsPerSecond.map(Double.init), settings.bytesPerSecond.map(Double.init))
+        catchUp = settings.liveFirst ? .liveFirst : .fifo
+        fallback = settings.fallback.map { Fallback(to: $0.to, after: $0.after) }
         start =
             switch settings.from {
             case nil, .end?: .end

@@ -113,6 +113,8 @@ final class TapHub: Sendable {
             (word, destination, spans, text) = ("dead", name, Int64(count), "\(reason), status \(status): \(detail)")
         case .parked(let name, let count, let reason, let next):
             (word, destination, spans, text) = ("parked", name, Int64(count), "\(reason), next in \(next)")
+        case .handedOver(let name, let count, let other):
+            (word, destination, spans, text) = ("handed_over", name, Int64(count), "to \(other)")
         case .replayed(let name, let count): (word, destination, spans, text) = ("replayed", name, Int64(count), "")
         case .expired(let name, let count, let reason): (word, destination, spans, text) = ("expired", name, count, reason)
         case .lost(let name, let count): (word, destination, spans, text) = ("lost", name, count, "")

@@ -1,0 +1,111 @@
+import Spool
+import Testing
+
+@testable import Delivery
+
+/// `rate:`, `catch_up:` and `fallback:` (DESIGN.md section 5).
+@Suite("what a user may ask of a destination")
+struct PolicyTests {
+    @Test("no more requests a second than asked for, over any stretch of ten seconds")
+    func requestRate() throws {
+        let world = try World([spec { ($0.requestsPerSecond, $0.limits.spans, $0.linger) = (2, 1, .zero) }])
+        world.append(40)
+        world.run(.seconds(30))
+        try world.checkSettled()
+        let times = world.wire.sent.map(\.at)
+        for (index, at) in times.enumerated() {
+            let within = times[index...].count { $0 < at + 10_000_000_000 }
+            // Ten seconds' worth, and what the bucket held at the start.
+            #expect(within <= 22, "\(within) requests in ten seconds")
+        }
+    }
+
+    @Test("bytes are limited too, and a body above the limit still goes")
+    func byteRate() {
+        var rate = RateLimit(requests: nil, bytes: 1000)
+        #expect(rate.opensAt == 0)
+        rate.spend(bytes: 5000, now: 0)
+        #expect(rate.opensAt == 4_000_000_000)
+        rate.spend(bytes: 100, now: 4_000_000_000)
+        #expect(rate.opensAt == 4_100_000_000)
+        rate.spend(bytes: 0, now: 60_000_000_000)
+        #expect(rate.opensAt == 0)
+    }
+
+    @Test(
+        "fifo sends the oldest first after an outage, live_first what comes in now", arguments: [DeliverySettings.CatchUp.fifo, .liveFirst])
+    func catchUp(order: DeliverySettings.CatchUp) throws {
+        let world = try World([spec { ($0.catchUp, $0.limits.spans, $0.workers, $0.backoffMax) = (order, 10, 1, .seconds(2)) }])
+        var isDown = true
+        world.wire.script = { _ in isDown ? .status(503) : .status(200, after: .milliseconds(500)) }
+        world.append(200)
+        world.run(.seconds(30))
+        isDown = false
+        world.run(.seconds(5))
+        world.append(10)
+        let before = world.wire.sent.count
+        world.run(.seconds(2))
+        let next = world.wire.sent[before...].map { $0.spans.first ?? 0 }
+        #expect(next.contains(201) == (order == .liveFirst), "\(next)")
+        world.run(.seconds(60))
+        try world.checkSettled()
+        #expect(try world.outcomes() == [.delivered: 210])
+    }
+
+    @Test("live_first goes on after a restart and after a skip, and loses nothing", arguments: [1, 2, 3, 4, 5] as [UInt64])
+    func catchUpOverRestart(seed: UInt64) throws {
+        let world = try World([spec { ($0.catchUp, $0.limits.spans, $0.backoffMax) = (.liveFirst, 7, .seconds(2)) }], seed: seed)
+        var random = SeededRandom(seed: seed)
+        world.wire.script = { _ in Bool.random(using: &random) ? .status(503) : .status(200) }
+        for _ in 0..<20 {
+            world.append(Int.random(in: 1...60, using: &random))
+            world.run(.seconds(Int.random(in: 1...9, using: &random)))
+            if Int.random(in: 0..<5, using: &random) == 0 { try world.restart() }
+            if Int.random(in: 0..<9, using: &random) == 0 {
+                world.loop.expire(try world.lane(), through: world.log.lastID - 5, reason: "backlog")
+            }
+            try world.checkBooks()
+        }
+        world.wire.script = { _ in .status(200) }
+        world.run(.seconds(90))
+        try world.checkSettled()
+    }
+
+    @Test("a destination that fails for long hands over to its fallback, and goes on itself when it is back")
+    func fallback() throws {
+        let main = spec("a", TestDestination()) {
+            ($0.fallback, $0.limits.spans) = (.init(to: "b", after: .seconds(60)), 10)
+        }
+        let world = try World([main, spec("b", TestDestination(), decision: .filtered)])
+        var isDown = true
+        world.wire.script = { $0.destination == "a" && isDown ? .status(503) : .status(200) }
+        world.append(100)
+        world.run(.seconds(30))
+        #expect(world.wire.taken["b"] == nil)
+        world.run(.seconds(60))
+        // One batch is kept for the probe.
+        #expect(try world.outcomes()[.handedOver] == 90)
+        try world.checkBooks()
+        isDown = false
+        world.run(.seconds(120))
+        #expect(try world.outcomes() == [.handedOver: 90, .delivered: 10])
+        try world.checkSettled(["a", "b"])
+    }
+
+    @Test("what the fallback refuses waits for its own destination")
+    func fallbackRefuses() throws {
+        let main = spec("a", TestDestination()) {
+            ($0.fallback, $0.limits.spans) = (.init(to: "b", after: .seconds(60)), 10)
+        }
+        let world = try World([main, spec("b", TestDestination(), decision: .filtered)])
+        var isDown = true
+        world.wire.script = { $0.destination == "a" ? (isDown ? .networkError() : .status(200)) : .status(400) }
+        world.append(50)
+        world.run(.seconds(300))
+        #expect(try world.outcomes().isEmpty)
+        isDown = false
+        world.run(.seconds(300))
+        #expect(try world.outcomes() == [.delivered: 50])
+        try world.checkSettled(["a", "b"])
+    }
+}
