@@ -373,15 +373,17 @@ final class LogFile {
         return oldest.maxAt &+ options.history.nanosecondsClamped
     }
 
-    /// Deletes the oldest settled segments, at most `most`, never the newest row: it carries the next id. `pressed`: history does not hold.
-    func trim(now: UInt64, pressed: Bool, most: Int = 16) throws(SQLiteError) {
+    /// Deletes the oldest settled segments, some 4 MiB of them, never the newest row: it carries the next id. `pressed`: history does not
+    /// hold. A step keeps pace with a commit, and the writer is not held up for longer.
+    func trim(now: UInt64, pressed: Bool) throws(SQLiteError) {
+        guard let oldest else { return }
         let cutoff = pressed ? UInt64(Int64.max) : now &- min(options.history.nanosecondsClamped, now)
         try database.run(
             """
             DELETE FROM segments WHERE first_id IN (
-              SELECT first_id FROM (SELECT first_id, last_id, max_at FROM segments ORDER BY first_id LIMIT ?)
-              WHERE last_id <= ? AND last_id < ? AND max_at <= ?)
-            """, .integer(Int64(most)), .integer(settledThrough), .integer(nextID - 1), .integer(Int64(clamping: cutoff)))
+              SELECT first_id FROM (SELECT first_id, last_id, max_at, log_offset FROM segments ORDER BY first_id LIMIT 1024)
+              WHERE log_offset < ? AND last_id <= ? AND last_id < ? AND max_at <= ?)
+            """, .integer(oldest.offset + (4 << 20)), .integer(settledThrough), .integer(nextID - 1), .integer(Int64(clamping: cutoff)))
         try refreshOldest()
         try measure()
     }

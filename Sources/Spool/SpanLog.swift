@@ -332,11 +332,7 @@ public final class SpanLog: Sendable {
                 // Room was made: those who were held up by flow control may go on while this commit is written.
                 if work != nil { queue.broadcast() }
                 var failure: SQLiteError? = if case .failing(let error) = trouble { error } else { nil }
-                if let work {
-                    // There is room for those who were held up.
-                    queue.broadcast()
-                    failure = commit(work)
-                }
+                if let work { failure = commit(work) }
                 let answers = jobs.map { $0(file, failure) }
                 if !jobs.isEmpty { publish() }
                 for answer in answers { answer() }
@@ -370,9 +366,10 @@ public final class SpanLog: Sendable {
         private func wakeAt() -> UInt64? {
             let now = clock.monotonic()
             if let trouble {
-                // Where trimming may lead out of it, it goes on at once, though not in a circle.
-                let trims = trouble.refusal == .full && file.canTrim(now: clock.wall(), pressed: true)
-                return now + (trims ? Self.second / 50 : Self.second)
+                // Where trimming may lead out of it, it goes on at once, though not in a circle; where a destination may, it is asked again.
+                if trouble.refusal == .full, file.canTrim(now: clock.wall(), pressed: true) { return now + Self.second / 50 }
+                if case .sizeFull = trouble { return now + Self.second / 10 }
+                return now + Self.second
             }
             guard let trimAt = file.nextTrimAt else { return nil }
             let wall = clock.wall()
@@ -464,7 +461,7 @@ public final class SpanLog: Sendable {
         }
 
         /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, the one furthest
-        /// over its backlog gives way, no further than one that holds its own; where nobody may, the spool is full.
+        /// over its backlog gives way, no further than one that holds its own. Where nobody does in time, the spool is full.
         private func press() throws(SQLiteError) {
             let limits = queue.withLock { $0.backlog }
             let dropOldest = file.options.whenFull == .dropOldest
@@ -485,11 +482,12 @@ public final class SpanLog: Sendable {
                 let over = try file.bytes(beyond: consumer.cursor.position) - bytes
                 if over > (victim?.over ?? 0) { victim = (consumer, over) }
             }
-            if let victim {
-                guard clock.monotonic() >= pressedAt + Self.second / 10 else { return }
+            if let victim, clock.monotonic() >= pressedAt + Self.second / 10 {
                 pressedAt = clock.monotonic()
                 shared.tell(.pressure(consumer: victim.consumer.id, through: through, dropOldest: dropOldest))
-            } else if file.usedBytes >= file.options.maxSize, trouble == nil {
+            }
+            // It was asked at nine tenths and gives way in its own time; until it has, `max_size` holds.
+            if file.usedBytes >= file.options.maxSize, trouble == nil {
                 set(.sizeFull)
                 shared.tell(.full(disk: false))
             }

@@ -1,3 +1,4 @@
+import Glibc
 import SpanModel
 import Testing
 import Threading
@@ -73,6 +74,22 @@ import Threading
         #expect(test.log.status.consumers[consumer.id]?.balances == true)
     }
 
+    @Test("one step of trimming is bounded by bytes, not by rows: a thousand small segments go at once, of large ones 4 MiB")
+    func steps() throws {
+        for (bytes, goes) in [(1, 1_000...1_400), (256 << 10, 15...18)] as [(Int, ClosedRange<Int64>)] {
+            let directory = try TemporaryDirectory()
+            var options = SpoolOptions(path: directory.spool)
+            (options.reserveBytes, options.durability, options.history) = (0, .none, .zero)
+            let file = try LogFile(options)
+            for number in 1...(bytes == 1 ? 1_500 : 40) as ClosedRange<UInt64> {
+                _ = try file.commit(Work(number: number, chunks: [spans([bytes])]), now: 0)
+            }
+            try file.trim(now: .max / 4, pressed: false)
+            #expect(goes.contains((file.oldest?.first ?? 0) - 1))
+            #expect(file.nextID == (bytes == 1 ? 1_501 : 41))
+        }
+    }
+
     @Test("once the WAL has been long, commits do not checkpoint one by one")
     func checkpoints() throws {
         let vfs = FaultyVFS()
@@ -140,12 +157,24 @@ import Threading
             // From a thread of its own, as delivery does.
             startThread(name: "expires") { [settlement] in log.settle(settlement) }.join()
         }
-        for _ in 0..<200 {
-            if test.log.commit(spans([250 << 10])) != nil { #expect(test.log.flush()) }
+        for _ in 0..<3_000 where test.log.lastID < 200 {
+            // Over max_size until the room is made: a writer that comes again.
+            if test.log.commit(spans([250 << 10])) != nil { usleep(5_000) }
             #expect(test.log.status.usedBytes < Self.size + (2 << 20))
         }
-        #expect(try test.log.consumer(consumer.id).settledSpans > 50)
+        #expect(try test.log.consumer(consumer.id).settledSpans > 50 && test.log.lastID == 200)
         try BooksTests.expectBalanced(test.log, "gave way")
+    }
+
+    @Test("max_size holds, though the one that is to give way does not", arguments: [WhenFull.reject, .dropOldest])
+    func deaf(whenFull: WhenFull) throws {
+        let test = try TestLog {
+            $0.maxSize = Self.size
+            $0.whenFull = whenFull
+        }
+        _ = try test.log.register("deaf", backlog: limits(0, true))
+        #expect(fill(test.log) < 100)
+        #expect(test.log.status.usedBytes < Self.size + (2 << 20))
     }
 
     @Test("where one that holds is behind, nobody else loses spans for nothing: the spool is full")
