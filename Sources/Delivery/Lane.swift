@@ -173,10 +173,18 @@ final class Lane {
     }
 
     /// Whether a new batch may be made of the log now.
-    var mayGather: Bool {
+    var mayGather: Bool { mayGather(from: nextID) }
+
+    /// Whether one may be made of what an outage left behind: when nothing newer waits, or nothing newer may go.
+    var mayGatherBehind: Bool {
+        guard let behind, open == nil || !mayGather else { return false }
+        return mayGather(from: behind.lowerBound)
+    }
+
+    private func mayGather(from id: Int64) -> Bool {
         if spec.destination.declaration.order != .none, waiting.contains(where: \.isOfLog) { return false }
         guard waiting.count + inFlight.count < Self.batchesAheadMax else { return false }
-        return !isCrowded || cursor.settled.isEmpty || nextID <= cursor.position + 1
+        return !isCrowded || cursor.settled.isEmpty || id <= cursor.position + 1
     }
 
     /// When something is to be done though nothing happens; nil: when something happens. `sends`: whether anything may be started at all.
@@ -202,10 +210,11 @@ final class Lane {
         if mayGather {
             if let open {
                 times.append(open.since &+ spec.settings.linger.nanosecondsClamped)
-            } else if nextID <= lastID || behind != nil {
+            } else if nextID <= lastID {
                 times.append(0)
             }
         }
+        if mayGatherBehind { times.append(0) }
         return times.min()
     }
 

@@ -106,7 +106,7 @@ final class Loop {
                 guard lane.breaker.permits(now: now) else { return }
                 send(lane.waiting.remove(at: index), by: lane, now: now)
             } else if let batch = dueLetters(lane)
-                ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) ?? gatherBehind(lane, now: now) : nil)
+                ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) : nil) ?? gatherBehind(lane, now: now)
             {
                 // Gathered is gathered: where the breaker says no, the batch waits.
                 if lane.breaker.permits(now: now) { send(batch, by: lane, now: now) } else { lane.waiting.append(batch) }
@@ -142,12 +142,12 @@ final class Loop {
 
     /// A batch of what an outage left behind, where nothing newer waits.
     private func gatherBehind(_ lane: Lane, now: UInt64) -> Batch? {
-        guard let behind = lane.behind, lane.open == nil else { return nil }
-        let live = lane.nextID
-        lane.nextID = behind.lowerBound
+        guard lane.mayGatherBehind, let behind = lane.behind else { return nil }
+        let live = (lane.nextID, lane.open)
+        (lane.nextID, lane.open) = (behind.lowerBound, nil)
         let batch = gather(lane, now: now, lastID: behind.upperBound, lingers: false)
         lane.behind = lane.nextID <= behind.upperBound ? lane.nextID...behind.upperBound : nil
-        lane.nextID = live
+        (lane.nextID, lane.open) = live
         return batch
     }
 

@@ -105,9 +105,10 @@ struct BatchTests {
         try world.checkSettled()
     }
 
-    @Test("a spool with as many gaps as there may be is delivered to its end")
-    func crowded() throws {
-        let world = try World([spec()])
+    @Test(
+        "a spool with as many gaps as there may be is delivered to its end", arguments: [.fifo, .liveFirst] as [DeliverySettings.CatchUp])
+    func crowded(catchUp: DeliverySettings.CatchUp) throws {
+        let world = try World([spec { $0.catchUp = catchUp }])
         world.append(200)
         var cursor = Cursor(position: 0)
         for id in stride(from: Int64(2), through: 128, by: 2) { cursor.settle(id...id) }
@@ -116,7 +117,10 @@ struct BatchTests {
         settlement.add(LedgerKey(.delivered), Tally(spans: cursor.settledBeyond))
         world.log.settle(settlement)
         try world.restart()
+        world.wire.script = { _ in .status(503) }
         world.run(.seconds(60))
+        world.wire.script = { _ in .status(200) }
+        world.run(.seconds(300))
         #expect(Set(world.wire.taken["a"]?.values ?? [:].values) == [1])
         #expect(world.wire.taken["a"]?.count == 200 - 64)
         try world.checkSettled()
