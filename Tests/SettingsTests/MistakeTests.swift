@@ -241,7 +241,7 @@ let bad: [Bad] = [
         #"t.yaml:1:17: destinations.a: "path" is missing; it is a path"#),
     Bad(
         #"destinations: { a: { type: file, path: /x, proxy: "http://p" } }"#,
-        #"t.yaml:1:44: destinations.a: unknown key "proxy"; known here are type, enabled, from, was, linger, max_spans, max_bytes, workers, timeout, backoff, breaker, max_age, backlog and path"#
+        #"t.yaml:1:44: destinations.a: unknown key "proxy"; known here are type, enabled, from, was, linger, max_spans, max_bytes, workers, timeout, backoff, breaker, max_age, backlog, catch_up, rate, fallback and path"#
     ),
     Bad(
         #"destinations: { a: { type: file, path: /x, backoff: { base: 5s, max: 1s }, workers: 0, enabled: yes } }"#,
@@ -265,6 +265,12 @@ let bad: [Bad] = [
     Bad(
         #"destinations: { a: { type: file, path: /x, was: b }, b: { type: file, path: /y } }"#,
         #"t.yaml:1:44: destinations.a: was is "b", which is still a destination of its own"#),
+    Bad(
+        #"destinations: { a: { type: file, path: /x, fallback: { to: a } } }"#,
+        #"t.yaml:1:56: destinations.a.fallback: to is the destination itself; name another"#),
+    Bad(
+        #"destinations: { a: { type: file, path: /x, rate: { requests: 0 } } }"#,
+        #"t.yaml:1:62: destinations.a.rate: requests is 0; it is a whole number from 1 to 1000000"#),
     Bad(
         #"destinations: { archive: { type: file, path: /x } }\#nroutes: [{ name: all, to: [archiv] }, { name: all, to: [collector, archive] }]"#,
         #"t.yaml:2:28: routes[0] "all": to[0] is "archiv", which is no destination; did you mean "archive"?"#,
