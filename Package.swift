@@ -55,6 +55,7 @@ let package = Package(
         .testTarget(name: "IntakeTests", dependencies: ["Intake"]),
         .testTarget(name: "SpoolTests", dependencies: ["Spool"]),
         .testTarget(name: "SourceTests", dependencies: ["Source"]),
+        .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
         .testTarget(name: "DeliveryTests", dependencies: ["Delivery"]),
         .testTarget(name: "DestinationsTests", dependencies: ["Destinations"]),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),

@@ -37,6 +37,12 @@ final class Connection {
     /// Whether answers wait to be written.
     var mayWrite: Bool { !outbound.isEmpty }
 
+    /// Bytes of a line whose end has not come.
+    var heldBytes: Int { lines.heldBytes }
+
+    /// Gives up the line under way: it will count as too large.
+    func dropHeld() { lines.dropHeld() }
+
     /// Reads once; spans go to the spool, acks into the accounts.
     func read(into buffer: UnsafeMutableRawBufferPointer, _ intake: LineIntake, now: UInt64, counters: SourceCounters) {
         let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)

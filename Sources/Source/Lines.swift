@@ -36,6 +36,12 @@ struct LineSplitter {
     /// Bytes held for the next read.
     var heldBytes: Int { carry.count }
 
+    /// Gives up the line under way, as one over the limit is.
+    mutating func dropHeld() {
+        isSkipping = isSkipping || !carry.isEmpty
+        carry = []
+    }
+
     /// Takes a read in and hands out each line that ends in it, without its `\n` or `\r\n`.
     mutating func take(_ bytes: UnsafeRawBufferPointer, _ line: (Line) -> Void) {
         guard let base = bytes.baseAddress else { return }

@@ -102,6 +102,9 @@ public final class StreamSource: Sendable {
         private var connections: [Int32: Connection] = [:]
         /// Peers whose spans or acks wait for a commit.
         private var waiting: Set<Int32> = []
+        /// Bytes of lines whose end has not come, of all peers.
+        private var heldBytes = 0
+        private static let heldBytesMax = 64 << 20
         private var stopAt: UInt64?
         private var acceptAgainAt: UInt64?
 
@@ -188,7 +191,11 @@ public final class StreamSource: Sendable {
             guard let connection = connections[descriptor] else { return }
             if ready & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { connection.write(counters: counters) }
             if ready & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0, connection.mayRead {
+                heldBytes -= connection.heldBytes
                 connection.read(into: buffer, intake, now: clock.wall(), counters: counters)
+                // All peers' unfinished lines together have a bound too; who passes it loses the line, the others nothing.
+                if heldBytes + connection.heldBytes > Self.heldBytesMax { connection.dropHeld() }
+                heldBytes += connection.heldBytes
                 waiting.insert(descriptor)
             }
             settle(connection)
@@ -228,6 +235,7 @@ public final class StreamSource: Sendable {
             // A stop waits for no peer to read.
             guard !connection.isDone, stopAt == nil || !connection.hasAnsweredLast else {
                 waiting.remove(connection.descriptor)
+                heldBytes -= connection.heldBytes
                 connections[connection.descriptor] = nil
                 counters.connectionsOpen.wrappingSubtract(1, ordering: .relaxed)
                 return

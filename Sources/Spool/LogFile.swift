@@ -89,12 +89,17 @@ final class LogFile {
         _ = reserve.take()
     }
 
+    /// The spool's UUID. A file that was copied to another machine gets one of its own there.
     private static func identity(_ database: Database) throws(SQLiteError) -> String {
-        let statement = try database.statement("SELECT value FROM meta WHERE key = 'spool_id'")
-        defer { statement.reset() }
-        if try statement.step() { return statement.text(0) }
-        let id = (0..<4).map { _ in String(UInt32.random(in: .min ... .max), radix: 16) }.joined(separator: "-")
-        try database.run("INSERT INTO meta (key, value) VALUES ('spool_id', ?)", .text(id))
+        var meta: [String: String] = [:]
+        try database.each("SELECT key, value FROM meta") { row in meta[row.text(0)] = row.text(1) }
+        let machine = SpoolPlace.machineID
+        if let id = meta["spool_id"], meta["machine"] == machine { return id }
+        let id = SpoolPlace.uuid()
+        try database.transaction { () throws(SQLiteError) in
+            try database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(id), .text(machine))
+            try database.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
+        }
         return id
     }
 
@@ -209,7 +214,13 @@ final class LogFile {
         }
         for retry in settlement.retried {
             guard let failed = retry.failed else {
-                try removeLetters(consumer: consumer.id, spans: [retry.span])
+                if try removeLetters(consumer: consumer.id, spans: [retry.span]) == 0 {
+                    // It was purged or aged out while it was under way, and is booked as that.
+                    for key in settlement.tallies.keys where key.outcome == .replayed {
+                        try add(consumer.id, key, Tally(spans: -1))
+                        consumer.ledger[key, default: Tally()] += Tally(spans: -1)
+                    }
+                }
                 continue
             }
             try database.run(
@@ -248,12 +259,17 @@ final class LogFile {
             .integer(letter.lastAt), .optional(letter.nextAt), .integer(letter.weight))
     }
 
-    private func removeLetters(consumer: Int64, spans: [Int64]) throws(SQLiteError) {
+    /// Returns how many there were.
+    @discardableResult
+    private func removeLetters(consumer: Int64, spans: [Int64]) throws(SQLiteError) -> Int {
+        var removed = 0
         for span in spans {
             try database.run("DELETE FROM dead_letters WHERE consumer = ? AND span = ?", .integer(consumer), .integer(span))
+            removed += database.changes
             try database.run(
                 "DELETE FROM dead_spans WHERE span = ?1 AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE span = ?1)", .integer(span))
         }
+        return removed
     }
 
     /// Asks for letters to be sent again. Returns how many; those without a payload cannot be.

@@ -292,6 +292,7 @@ public final class SpanLog: Sendable {
         private let clock: Clock
         private let beat: @Sendable () -> Void
         private var trouble: Trouble?
+        private var guardian = WallClockGuard()
         private var commits: Int64 = 0
         private var pressedAt: UInt64 = 0
         private var agedAt: UInt64 = 0
@@ -441,8 +442,11 @@ public final class SpanLog: Sendable {
                 let now = clock.wall()
                 let pressed = file.usedBytes > file.options.maxSize / 10 * 9
                 let diskFull = if case .diskFull = trouble { true } else { false }
-                if file.canTrim(now: now, pressed: pressed || diskFull) {
-                    try file.trim(now: now, pressed: pressed || diskFull)
+                _ = guardian.observe(wall: now, boot: clock.boot())
+                // After the wall clock jumped nothing goes by its age, as at delivery; what space asks for goes all the same.
+                let trusted = guardian.isTrusted ? now : 0
+                if file.canTrim(now: trusted, pressed: pressed || diskFull) {
+                    try file.trim(now: trusted, pressed: pressed || diskFull)
                     publish()
                 } else if pressed {
                     try press()
@@ -451,7 +455,7 @@ public final class SpanLog: Sendable {
                 if diskFull, try file.freePages() > 0 { try file.vacuum(pages: 1024) }
                 if clock.monotonic() >= agedAt + 60 * Self.second {
                     agedAt = clock.monotonic()
-                    let letters = try file.ageDeadLetters(now: now)
+                    let letters = guardian.isTrusted ? try file.ageDeadLetters(now: now) : 0
                     if letters > 0 { shared.tell(.agedOut(letters: letters)) }
                     if try file.freePages() > 4096 { try file.vacuum(pages: 1024) }
                 }

@@ -70,6 +70,24 @@ enum SpoolPlace {
         if made >= 0 { close(made) }
     }
 
+    /// A random UUID (RFC 9562, version 4).
+    static func uuid() -> String {
+        var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+        bytes[6] = bytes[6] & 0x0f | 0x40
+        bytes[8] = bytes[8] & 0x3f | 0x80
+        let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+        return [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { digits[$0].joined() }.joined(separator: "-")
+    }
+
+    /// The machine's id (machine-id(5)); empty where it has none.
+    static var machineID: String {
+        guard let file = fopen("/etc/machine-id", "re") else { return "" }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 64)
+        return fgets(&line, Int32(line.count), file) == nil
+            ? "" : String(decoding: line.prefix { $0 > 0x20 }.map(UInt8.init), as: UTF8.self)
+    }
+
     /// Free bytes where `path` lies, for a user without privileges.
     static func freeBytes(_ path: String) -> Int {
         var system = statvfs()

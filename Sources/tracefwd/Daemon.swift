@@ -90,6 +90,9 @@ final class Daemon: Sendable {
         }
         let status = log.status
         logger.spoolOpened(path: spool.path, spans: Int(status.nextID - status.oldestID), bytes: status.usedBytes, oldest: nil)
+        if status.refusal == .full {
+            logger.spoolFull(path: spool.path, bytes: status.usedBytes, bytesMax: spool.sizeMax, policy: "reject", onDisk: true)
+        }
         do throws(SpoolError) {
             delivery = try DeliveryEngine(log: log, bodyBytesMax: settings.memory / 4) { event in
                 bridge.tell(event)

@@ -40,6 +40,23 @@ import Threading
         return spans
     }
 
+    @Test("a letter that was purged while it was sent again counts as purged alone")
+    func purgedUnderWay() throws {
+        let batch = spans([33])
+        let test = try log([(1, { BooksTests.letter($0, 3, stored: batch) }), (1, { BooksTests.letter($0, 4, stored: batch) })])
+        #expect(try test.log.replay(consumer: 1, DeadLetterFilter()) == 2)
+        #expect(try test.log.purge(consumer: 1, DeadLetterFilter(spans: [3])) == 1)
+        var settlement = Settlement(consumer: 1, cursor: try #require(test.log.status.consumers[1]).cursor)
+        settlement.retried = [3, 4].map { DeadLetterRetry(span: $0, failed: nil) }
+        settlement.add(LedgerKey(.replayed), Tally(spans: 2))
+        test.log.settle(settlement)
+        #expect(test.log.flush())
+        let ledger = try #require(test.log.status.consumers[1]).ledger
+        #expect(ledger[LedgerKey(.purged)]?.spans == 1 && ledger[LedgerKey(.replayed)]?.spans == 1)
+        let file = try Database(path: test.options.path, readOnly: true)
+        #expect(try file.integer("SELECT spans FROM ledger WHERE outcome = 'replayed'") == 1)
+    }
+
     @Test("a letter is kept with its span, and listed without; the last failed first")
     func listing() throws {
         let batch = spans([33])

@@ -13,6 +13,22 @@ import Threading
     /// Commits enough to give the writer some turns.
     private func turn(_ test: TestLog, _ times: Int = 3) { for _ in 0..<times { #expect(test.log.flush()) } }
 
+    @Test("when the wall clock jumps no history goes by its age until it has agreed with the boot clock for an hour")
+    func clockJump() throws {
+        let clock = PlayedClock()
+        let test = try TestLog(in: try TemporaryDirectory(), clock: clock.clock) { $0.history = .seconds(3600) }
+        let consumer = try test.log.register("a", backlog: .none)
+        for _ in 0..<3 { #expect(test.log.commit(spans([1, 1], receivedAt: clock.wall)) == nil) }
+        try test.log.deliver(consumer.id, 1...6)
+        turn(test)
+        clock.jump(.seconds(86_400))
+        turn(test)
+        #expect(try oldest(test) == 1)
+        clock.advance(.seconds(3601))
+        turn(test)
+        #expect(try oldest(test) == 5)
+    }
+
     @Test("settled spans are kept for the history, then go; the newest row stays and ids go on after it")
     func history() throws {
         let clock = PlayedClock()

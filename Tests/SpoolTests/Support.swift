@@ -43,15 +43,20 @@ final class TemporaryDirectory: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
-/// A wall clock that a test sets; the others run on.
+/// Wall and boot clock that a test sets; the monotonic one, on which threads sleep, runs on.
 final class PlayedClock: Sendable {
     private let nanoseconds: Atomic<UInt64>
+    /// By how much the wall clock was set against the boot clock.
+    private let jumped = Atomic<UInt64>(0)
 
     init(_ start: UInt64 = Clock.system.wall()) { nanoseconds = Atomic(start) }
 
-    var wall: UInt64 { nanoseconds.load(ordering: .relaxed) }
-    var clock: Clock { Clock(wall: { self.wall }, monotonic: Clock.system.monotonic, boot: Clock.system.boot) }
+    var wall: UInt64 { nanoseconds.load(ordering: .relaxed) + jumped.load(ordering: .relaxed) }
+    var clock: Clock {
+        Clock(wall: { self.wall }, monotonic: Clock.system.monotonic, boot: { self.nanoseconds.load(ordering: .relaxed) })
+    }
     func advance(_ by: Duration) { nanoseconds.add(by.nanosecondsClamped, ordering: .relaxed) }
+    func jump(_ by: Duration) { jumped.add(by.nanosecondsClamped, ordering: .relaxed) }
 }
 
 /// What a log told, and a way to wait for it.
