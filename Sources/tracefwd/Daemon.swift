@@ -355,9 +355,8 @@ final class Daemon: Sendable {
             case .deadShow: try deadShow(request, write)
             case .deadReplay, .deadPurge: try reply(changeDead(request), write)
             }
-        } catch let error as DecodingError {
+        } catch is DecodingError {
             _ = write(Data("{\"error\":\"not a request this tracefwd knows: is the command line of another version?\"}\n".utf8))
-            _ = error
         } catch {
             let frame = ControlAnswer<TextReply>(result: nil, error: "\(error)")
             _ = (try? encoder().encode(frame)).map { write($0 + Data("\n".utf8)) }

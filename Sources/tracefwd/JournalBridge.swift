@@ -20,6 +20,8 @@ final class JournalBridge: Sendable {
         var rejectedAtTrouble: Int64 = 0
         var breakerSince: [String: UInt64] = [:]
         var acceptFailedAt: UInt64 = 0
+        /// Destinations whose first delivery is about to be told with its figures.
+        var isFirst: Set<String> = []
     }
 
     private let logger: Logger
@@ -127,13 +129,13 @@ final class JournalBridge: Sendable {
 
     func tell(_ event: DeliveryEvent) {
         switch event {
-        case .firstDelivery: break
+        case .firstDelivery(let name, _): state.withLock { _ = $0.isFirst.insert(name) }
         case .delivered(let name, let spans, let bytes, let milliseconds, let attempt):
-            let before = state.withLock { state in
-                defer { state.delivered += Int64(spans) }
-                return state.delivered
+            let isFirst = state.withLock { state in
+                state.delivered += Int64(spans)
+                return state.isFirst.remove(name) != nil
             }
-            if before == 0 { logger.firstDelivery(name, spans: spans, took: .milliseconds(milliseconds)) }
+            if isFirst { logger.firstDelivery(name, spans: spans, took: .milliseconds(milliseconds)) }
             logger.batchDelivered(name, spans: spans, bytes: bytes, attempt: attempt, took: .milliseconds(milliseconds))
         case .retrying(let name, let spans, let status, let attempt, let wait, let detail):
             logger.retrying(name, spans: spans, status: status == 0 ? nil : status, reason: detail, attempt: attempt, after: wait)

@@ -77,7 +77,7 @@ struct StatusReport: Codable, Sendable {
     var text: String {
         var lines = ["tracefwd \(version), pid \(pid), up \(human(seconds: uptimeSeconds)), configuration \(files.joined(separator: ", "))"]
         lines.append(
-            "spool \(spool.path): \(spool.accepted) spans accepted, \(human(bytes: spool.usedBytes)) of \(human(bytes: spool.maxBytes)) used, "
+            "spool \(spool.path): \(counted(Int(spool.accepted), "span")) accepted, \(human(bytes: spool.usedBytes)) of \(human(bytes: spool.maxBytes)) used, "
                 + "durability \(spool.durability)")
         if let trouble = spool.trouble { lines.append("  NO SPANS ARE TAKEN: \(trouble)") }
         for source in sources {
@@ -93,7 +93,8 @@ struct StatusReport: Codable, Sendable {
             var line = "\(one.name.padding(toLength: width, withPad: " ", startingAt: 0))  \(one.state)"
             line +=
                 one.backlogSpans > 0
-                ? ", \(one.backlogSpans) spans wait, the oldest for \(human(seconds: one.oldestAgeSeconds))" : ", nothing waits"
+                ? ", \(counted(Int(one.backlogSpans), "span")) to go, the oldest for \(human(seconds: one.oldestAgeSeconds))"
+                : ", nothing waits"
             lines.append(line)
             if !one.detail.isEmpty { lines.append("  \(one.detail)") }
             for entry in one.ledger.sorted(by: { $0.spans > $1.spans }) {
