@@ -32,6 +32,8 @@ public struct DeliverySettings: Sendable, Equatable {
         public init(to: String, after: Duration) { (self.to, self.after) = (to, after) }
     }
 
+    /// False: nothing is sent, the spans wait as if a person had paused it.
+    public var isEnabled = true
     /// How long a batch waits for more spans.
     public var linger: Duration = .milliseconds(200)
     /// Most spans and bytes of a batch.

@@ -116,7 +116,9 @@ final class Lane {
 
     /// Whether anything at all may start at this time.
     func mayStart(now: UInt64) -> Bool {
-        guard !removed, seekTarget == nil, ownFlights < limit, now >= max(notBefore, rate.opensAt) else { return false }
+        guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit, now >= max(notBefore, rate.opensAt) else {
+            return false
+        }
         switch hold {
         case nil: return true
         case .user, .disabled: return false
@@ -129,7 +131,9 @@ final class Lane {
 
     /// Whether it has failed for so long that its fallback is to take its batches.
     func handsOver(now: UInt64) -> Bool {
-        guard !removed, seekTarget == nil, let fallback = spec.settings.fallback, let failingSince else { return false }
+        guard !removed, spec.settings.isEnabled, seekTarget == nil, let fallback = spec.settings.fallback, let failingSince else {
+            return false
+        }
         if case .user = hold { return false }
         return now >= failingSince + fallback.after.nanosecondsClamped
     }
@@ -191,7 +195,9 @@ final class Lane {
     func deadline(now: UInt64, lastID: Int64, sends: Bool) -> UInt64? {
         var times: [UInt64] = []
         if let summaryAt { times.append(summaryAt) }
-        if sends, !removed, seekTarget == nil, ownFlights < limit, breaker.state != .probing, let readyAt = readyAt(lastID: lastID) {
+        if sends, !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit, breaker.state != .probing,
+            let readyAt = readyAt(lastID: lastID)
+        {
             let earliest = max(notBefore, rate.opensAt, breaker.opensAt ?? 0, readyAt)
             switch hold {
             case nil: times.append(earliest)

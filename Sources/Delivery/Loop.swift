@@ -63,7 +63,7 @@ final class Loop {
             summarize(lane, now: now)
             let sends = mayStart && lane.spec.decision != .filtered && (lane.inFlight.isEmpty || bodyBytes < bodyBytesMax)
             if let next = lane.deadline(now: now, lastID: lastID, sends: sends) { deadline = min(deadline ?? next, next) }
-            if sends, let letterAt = lane.letterAt, lane.hold == nil, !lane.removed {
+            if sends, let letterAt = lane.letterAt, lane.hold == nil, !lane.removed, lane.spec.settings.isEnabled {
                 let wall = clock.wall() / 1_000_000
                 let wait = UInt64(max(0, letterAt - Int64(wall))) * 1_000_000
                 deadline = min(deadline ?? .max, now + max(wait, 100_000_000))
@@ -893,6 +893,7 @@ final class Loop {
     private func state(_ lane: Lane, _ status: DestinationStatus) -> (DestinationStatus.State, String) {
         let now = clock.monotonic()
         func seconds(until time: UInt64) -> UInt64 { time > now ? (time - now) / Self.second + 1 : 0 }
+        if !lane.spec.settings.isEnabled { return (.pausedByUser, "enabled: false in the configuration") }
         switch lane.hold {
         case .user: return (.pausedByUser, "tracefwd resume \(lane.name) lets it go on")
         case .disabled(let reason, let detail): return (.disabled, "\(reason): \(detail); correct the configuration and reload")

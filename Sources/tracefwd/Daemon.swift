@@ -274,7 +274,7 @@ final class Daemon: Sendable {
 
     private static func specs(_ settings: LoadedSettings) -> [DestinationSpec] {
         let routes = Routes((settings.routes ?? []).map { Routes.Route(name: $0.name, to: Set($0.to)) })
-        return settings.destinations.filter(\.isEnabled).map { one in
+        return settings.destinations.map { one in
             let destination = makeDestination(one)
             return DestinationSpec(
                 name: one.name, type: one.type, destination: destination,

@@ -88,6 +88,7 @@ extension DeliverySettings {
             limits: BatchLimits(
                 spans: min(settings.spansMax ?? min(500, own.spans), own.spans), bytes: min(settings.bytesMax ?? own.bytes, own.bytes)),
             backlog: BacklogLimit(bytes: Int64(settings.backlogMax.bytes(of: spoolBytes)), expires: settings.backlogWhenFull == .expire))
+        isEnabled = settings.isEnabled
         linger = settings.linger
         workers = settings.workers
         connectTimeout = settings.http?.connectTimeout ?? connectTimeout

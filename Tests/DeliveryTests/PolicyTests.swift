@@ -20,6 +20,21 @@ struct PolicyTests {
         }
     }
 
+    @Test("one that is not enabled is sent nothing, pins its spans, and goes on when it is")
+    func disabled() throws {
+        let world = try World([spec { $0.isEnabled = false }])
+        world.append(30)
+        world.run(.seconds(30))
+        #expect(world.wire.sent.isEmpty && world.loop.status().map(\.state) == [.pausedByUser])
+        try world.restart()
+        world.run(.seconds(5))
+        #expect(try world.consumer().state == .active)
+        try world.reload([spec()])
+        world.run()
+        #expect(try world.outcomes() == [.delivered: 30])
+        try world.checkSettled()
+    }
+
     @Test("bytes are limited too, and a body above the limit still goes")
     func byteRate() {
         var rate = RateLimit(requests: nil, bytes: 1000)
