@@ -98,6 +98,8 @@ public final class SpanLog: Sendable {
         var commits: CommitQueue
         var jobs: [Job] = []
         var refusal: Refusal?
+        /// Until when a destination that was asked for space may take to give it (monotonic nanoseconds); before, writers wait.
+        var givesWayUntil: UInt64 = 0
         var stopping = false
         var backlog: [Int64: BacklogLimit] = [:]
     }
@@ -166,10 +168,13 @@ public final class SpanLog: Sendable {
             let now = clock.monotonic()
             if queue.stopping { return .go(.refused(.ioError)) }
             if let refusal = queue.refusal {
-                guard refusal == .full, case .block(let patience) = options.whenFull, now < began + patience.nanosecondsClamped else {
-                    return .go(.refused(refusal))
+                // Somebody who was asked gives way just now: that is flow control, not a full spool.
+                var until = refusal == .full ? queue.givesWayUntil : 0
+                if refusal == .full, case .block(let patience) = options.whenFull {
+                    until = max(until, began + patience.nanosecondsClamped)
                 }
-                return .sleepFor(.nanoseconds(Int64(began + patience.nanosecondsClamped - now)))
+                guard now < until else { return .go(.refused(refusal)) }
+                return .sleepFor(.nanoseconds(Int64(until - now)))
             }
             guard queue.commits.bytes < options.gatherBytesMax else { return .sleep }
             queue.commits.append(batch, ackWanted: wantsAck, now: now)
@@ -292,6 +297,9 @@ public final class SpanLog: Sendable {
         private let clock: Clock
         private let beat: @Sendable () -> Void
         private var trouble: Trouble?
+        /// As in the queue; and whether those who listen know that the spool is full.
+        private var givesWayUntil: UInt64 = 0
+        private var isFullTold = false
         private var guardian = WallClockGuard()
         private var commits: Int64 = 0
         private var pressedAt: UInt64 = 0
@@ -421,7 +429,18 @@ public final class SpanLog: Sendable {
                 switch trouble {
                 case .failing: guard try file.checkpoint(truncate: true) else { return }
                 case .diskFull: guard try file.checkpoint(truncate: true), file.retakeReserve() else { return }
-                case .sizeFull: guard try file.checkpoint(truncate: true), file.usedBytes < file.options.maxSize / 100 * 95 else { return }
+                case .sizeFull:
+                    guard try file.checkpoint(truncate: true), file.usedBytes < file.options.maxSize / 100 * 95 else {
+                        // Who was asked has not given way in time: now it is full in earnest.
+                        if !isFullTold, clock.monotonic() >= givesWayUntil {
+                            isFullTold = true
+                            shared.tell(.full(disk: false))
+                        }
+                        return
+                    }
+                    set(nil)
+                    if isFullTold { shared.tell(.recovered) }
+                    return
                 case nil: return
                 }
                 set(nil)
@@ -492,8 +511,12 @@ public final class SpanLog: Sendable {
             }
             // It was asked at nine tenths and gives way in its own time; until it has, `max_size` holds.
             if file.usedBytes >= file.options.maxSize, trouble == nil {
+                givesWayUntil = clock.monotonic() + (victim == nil ? 0 : 2 * Self.second)
+                let until = givesWayUntil
+                queue.withLock { $0.givesWayUntil = until }
+                isFullTold = victim == nil
                 set(.sizeFull)
-                shared.tell(.full(disk: false))
+                if isFullTold { shared.tell(.full(disk: false)) }
             }
         }
 
