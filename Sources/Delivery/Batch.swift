@@ -1,5 +1,3 @@
-import Spool
-
 /// Spans on their way to one destination: ids only. Their bytes are read from the log for each attempt, so a batch that waits costs nothing.
 struct Batch: Sendable, Equatable {
     /// Where its spans are.

@@ -68,18 +68,7 @@ public struct ProtobufReader: IteratorProtocol, Sequence {
         return nil
     }
 
-    private mutating func varint() -> UInt64? {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while at < buffer.count, shift < 64 {
-            let byte = buffer[at]
-            at += 1
-            value |= UInt64(byte & 0x7f) << shift
-            if byte < 0x80 { return value }
-            shift += 7
-        }
-        return nil
-    }
+    private mutating func varint() -> UInt64? { readVarint(buffer, at: &at) }
 }
 
 extension [UInt8] {
@@ -98,3 +87,18 @@ extension [UInt8] {
 /// Bytes that `value` takes as a varint (1 to 10).
 @inlinable
 public func varintSize(_ value: UInt64) -> Int { value == 0 ? 1 : (70 - value.leadingZeroBitCount) / 7 }
+
+/// Reads a base-128 varint and moves `at` behind it; nil where the bytes end first or it has more than 10 of them.
+@inlinable
+public func readVarint(_ bytes: UnsafeRawBufferPointer, at: inout Int) -> UInt64? {
+    var value: UInt64 = 0
+    var shift: UInt64 = 0
+    while at < bytes.count, shift < 64 {
+        let byte = bytes[at]
+        at += 1
+        value |= UInt64(byte & 0x7f) << shift
+        if byte < 0x80 { return value }
+        shift += 7
+    }
+    return nil
+}

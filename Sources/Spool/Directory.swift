@@ -31,18 +31,7 @@ enum Directory {
         var at = 1
         var offset: UInt64 = 0
         var received: UInt64 = 0
-        func varint() -> UInt64? {
-            var value: UInt64 = 0
-            var shift: UInt64 = 0
-            while at < bytes.count, shift < 64 {
-                let byte = bytes[at]
-                at += 1
-                value |= UInt64(byte & 0x7f) << shift
-                if byte < 0x80 { return value }
-                shift += 7
-            }
-            return nil
-        }
+        func varint() -> UInt64? { readVarint(bytes, at: &at) }
         while at < bytes.count {
             guard let length = varint(), let resource = varint(), let scope = varint(), let delta = varint(), at < bytes.count else {
                 return nil

@@ -59,8 +59,7 @@ struct Reserve {
 enum SpoolPlace {
     /// Makes the last directory of the path where its parent exists, and refuses file systems of other machines.
     static func prepare(_ path: String) throws(SpoolError) {
-        let directory = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
-        let place = directory.isEmpty ? "/" : directory
+        let place = directory(of: path)
         if mkdir(place, 0o750) != 0, errno != EEXIST { throw .directory(path: place, errno: errno) }
         var system = statfs()
         guard statfs(place, &system) == 0 else { throw .directory(path: place, errno: errno) }
@@ -88,11 +87,15 @@ enum SpoolPlace {
             ? "" : String(decoding: line.prefix { $0 > 0x20 }.map(UInt8.init), as: UTF8.self)
     }
 
+    private static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
     /// Free bytes where `path` lies, for a user without privileges.
     static func freeBytes(_ path: String) -> Int {
         var system = statvfs()
-        let directory = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
-        guard statvfs(directory.isEmpty ? "/" : directory, &system) == 0 else { return 0 }
+        guard statvfs(directory(of: path), &system) == 0 else { return 0 }
         return Int(system.f_bavail) * Int(system.f_frsize)
     }
 
