@@ -1,0 +1,149 @@
+// The search of one text: as JSON where it is a document, else as it stands.
+import CShim
+import Regex
+
+/// One text on its way through a redactor.
+struct Redaction: ~Copyable {
+    /// How deep JSON within the strings of JSON is read. Deeper down a string is searched as it reads.
+    static let nestingMax = 8
+
+    let redactor: Redactor
+    let workspace: RedactionWorkspace
+    var edits: [Edit]
+    private var matches: [Match]
+    var work = 0
+
+    init(_ redactor: Redactor, _ workspace: RedactionWorkspace) {
+        self.redactor = redactor
+        self.workspace = workspace
+        workspace.edits.removeAll(keepingCapacity: true)
+        workspace.matches.removeAll(keepingCapacity: true)
+        edits = workspace.edits
+        matches = workspace.matches
+        workspace.edits = []
+        workspace.matches = []
+    }
+
+    /// Gives the edits in the order of the text, and its memory back to the workspace.
+    consuming func finish() -> [Edit] {
+        workspace.matches = matches
+        workspace.work = work
+        workspace.edits = edits
+        let edits = workspace.edits
+        workspace.shrink()
+        return edits
+    }
+
+    /// Searches a text that lies in `level` JSON strings.
+    mutating func search(_ text: Passage, level: Int) {
+        if level < Self.nestingMax, isDocumentLike(text) {
+            let mark = edits.count
+            if searchDocument(text, level: level) { return }
+            edits.removeLast(edits.count - mark)
+        }
+        searchPlain(text, level: level)
+    }
+
+    /// Whether the first byte is one that a document begins with. A bare number or literal is a text.
+    private func isDocumentLike(_ text: Passage) -> Bool {
+        for at in text.start..<text.end {
+            switch text[at] {
+            case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "\""): return true
+            case let byte where Self.isSpace(byte): continue
+            default: return false
+            }
+        }
+        return false
+    }
+
+    static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
+
+    /// Searches a text as it stands.
+    mutating func searchPlain(_ text: Passage, level: Int) {
+        if redactor.detectors.wantsEntities { scan(text) }
+        for (pattern, rule) in redactor.detectors.patterns { search(text, for: pattern, rule) }
+        guard !matches.isEmpty else { return }
+        resolveOverlaps(&matches)
+        searchGaps(of: text)
+        for match in matches {
+            let replacement = redactor.replacements[match.rule]
+            var hash: UInt32 = 0
+            if replacement.hasHash, let function = redactor.hash {
+                hash = replacement.hash(UnsafeRawBufferPointer(start: text.base + match.start, count: match.end - match.start), function)
+            }
+            edits.append(Edit(start: match.start, end: match.end, rule: match.rule, hash: hash, level: level))
+        }
+        matches.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func scan(_ text: Passage) {
+        var scan = Scan(text, redactor.detectors, into: matches)
+        matches = []
+        scan.run()
+        work += scan.work
+        matches = scan.found
+    }
+
+    /// Looks again between what was found, as if each stretch stood alone: a value may have been hidden by its neighbour, as `fe80::` in
+    /// `fe80::jane@example.com`. What is found here may hide something again; after three rounds it would have been built on purpose.
+    private mutating func searchGaps(of text: Passage) {
+        guard redactor.detectors.wantsEntities else { return }
+        for _ in 0..<3 {
+            let known = matches
+            matches.removeAll(keepingCapacity: true)
+            var begin = text.start
+            for index in 0...known.count {
+                let end = index < known.count ? known[index].start : text.end
+                if end - begin > 3 {
+                    scan(Passage(base: text.base, floor: index == 0 ? text.floor : begin, start: begin, end: end))
+                }
+                if index < known.count { begin = known[index].end }
+            }
+            let isDone = matches.isEmpty
+            matches.append(contentsOf: known)
+            if isDone { return }
+            resolveOverlaps(&matches)
+        }
+    }
+
+    /// Finds an own pattern. A search for all matches is quadratic for some patterns (`a.*b|a` on many `a`), since each match may be looked
+    /// for up to the end of the text. So that it stays linear, the searches that come after much was looked at see 4 KiB each.
+    private mutating func search(_ text: Passage, for pattern: Pattern, _ rule: Int) {
+        let length = text.end - text.start
+        let bytes = UnsafeRawBufferPointer(start: text.base + text.start, count: length)
+        var budget = 64 * length
+        var at = 0
+        while at <= length {
+            let window = budget > 0 ? length : min(length, at + 4_096)
+            guard let match = pattern.firstMatch(in: UnsafeRawBufferPointer(rebasing: bytes[..<window]), from: at) else {
+                work += window - at
+                if window == length { return }
+                at = text.characterStart(text.start + window) - text.start
+                continue
+            }
+            work += match.upperBound - at
+            budget -= window - at
+            let begin = text.characterStart(text.start + match.lowerBound)
+            let end = text.characterEnd(text.start + match.upperBound)
+            if end > begin { matches.append(Match(start: begin, end: end, rule: rule)) }
+            at = max(end - text.start, at + 1)
+            if match.isEmpty { at = text.characterEnd(text.start + match.upperBound + 1) - text.start }
+        }
+    }
+}
+
+extension Passage {
+    /// The begin of the character at the index.
+    func characterStart(_ index: Int) -> Int {
+        var at = index
+        while at > start, at < end, self[at] & 0xC0 == 0x80 { at -= 1 }
+        return at
+    }
+
+    /// The end of the character before the index.
+    func characterEnd(_ index: Int) -> Int {
+        var at = index
+        while at < end, self[at] & 0xC0 == 0x80 { at += 1 }
+        return at
+    }
+}
