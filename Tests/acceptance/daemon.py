@@ -86,12 +86,20 @@ class Daemon:
 
     def start(self, environment: dict[str, str] | None = None, command: list[str] | None = None, **popen: Any) -> Daemon:
         """Starts the daemon and waits until it takes spans. `command` stands before the binary, e.g. a wrapper."""
+        self.launch(environment, command, **popen)
+        return self.wait_until_ready()
+
+    def launch(self, environment: dict[str, str] | None = None, command: list[str] | None = None, **popen: Any) -> None:
+        """Starts the daemon and waits for nothing."""
         assert not self.running, "it runs already"
         clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         words = [*(command or []), str(BINARY), "run", "--config", str(self.config_file)]
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(words, stdout=log, stderr=log, env={**clean, **(environment or {})}, **popen)
-        eventually(lambda: self.ready() or not self.running, 30, "the daemon is ready")
+
+    def wait_until_ready(self, seconds: float = 30) -> Daemon:
+        """Waits until it takes spans; fails where it has ended instead."""
+        eventually(lambda: self.ready() or not self.running, seconds, "the daemon is ready")
         assert self.running, f"tracefwd ended with status {self.process.returncode}:\n{self.log}"
         return self
 

@@ -57,15 +57,15 @@ Decide = Callable[[Received], Reply]
 
 
 class Server:
-    """An HTTP server on a loopback port of its own. `script` answers the next requests, `otherwise` those after it."""
+    """An HTTP server on a loopback port, by default one of its own. `script` answers the next requests, `otherwise` those after it."""
 
-    def __init__(self, otherwise: Decide | None = None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, otherwise: Decide | None = None, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.script: deque[Reply] = deque()
         self.otherwise: Decide = otherwise or (lambda request: Reply())
         self.requests: list[Received] = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
-        self._http = _HTTPServer(("127.0.0.1", 0), _Handler)
+        self._http = _HTTPServer(("127.0.0.1", port), _Handler)
         self._http.owner = self
         if tls:
             self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
@@ -101,6 +101,9 @@ class Server:
 
     def decode(self, request: Received) -> None:
         """What a kind of platform reads in a body."""
+
+    def answered(self, request: Received) -> None:
+        """The reply was written whole, and the client was still there: unless it is killed now, it knows."""
 
     def wait(self, condition: Callable[[], bool], seconds: float = 20) -> None:
         """Waits until something about the server is so."""
@@ -298,11 +301,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
         headers = {key.lower(): value for key, value in self.headers.items()}
-        self._play(self.server.owner.handle(Received(self.command, self.path, headers, body, time.time(), certificate)))
+        request = Received(self.command, self.path, headers, body, time.time(), certificate)
+        if self._play(self.server.owner.handle(request)):
+            self.server.owner.answered(request)
 
     do_GET = do_POST
 
-    def _play(self, reply: Reply) -> None:
+    def _play(self, reply: Reply) -> bool:
+        """Whether the client has got the answer, as far as a server can know."""
         self.server.owner.stopping.wait(reply.delay)
         if reply.action == "hang":
             self.server.owner.stopping.wait(300)
@@ -310,13 +316,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-            return
+            return False
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
         self.wfile.write(reply.body)
+        return isinstance(self.connection, ssl.SSLSocket) or self._client_is_there()
+
+    def _client_is_there(self) -> bool:
+        """A client that gave up has closed its side, which can be read."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
 
     def log_message(self, format: str, *words: Any) -> None:
         """The tests print what they need themselves."""
