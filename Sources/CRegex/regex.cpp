@@ -118,3 +118,12 @@ ptrdiff_t cregex_set_match(const cregex_set *set, const void *text, size_t lengt
     std::copy(found.begin(), found.end(), matched);
     return static_cast<ptrdiff_t>(found.size());
 }
+
+ptrdiff_t cregex_find_literal(const void *text, size_t length, size_t from, const void *part, size_t part_length) noexcept {
+    if (from > length) return -1;
+    if (part_length == 0) return static_cast<ptrdiff_t>(from);
+    if (part_length > length - from) return -1;
+    const char *start = static_cast<const char *>(text);
+    const void *found = memmem(start + from, length - from, part, part_length);
+    return found == nullptr ? -1 : static_cast<const char *>(found) - start;
+}

@@ -68,6 +68,10 @@ void cregex_set_free(cregex_set *set);
 /// many; -1 where the memory limit was reached and nothing is known.
 ptrdiff_t cregex_set_match(const cregex_set *set, const void *_Nullable text, size_t length, int *matched) CREGEX_NOEXCEPT;
 
+/// Where `part` first stands in the text at `from` or behind it; -1 where it does not. Time linear in the text (two-way search).
+ptrdiff_t cregex_find_literal(const void *_Nullable text, size_t length, size_t from, const void *_Nullable part,
+                              size_t part_length) CREGEX_NOEXCEPT;
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,153 @@
+/// The commonest condition: a text that is, or is not, a constant one.
+final class TextEqualsNode: ConditionNode {
+    let operand: Node
+    let text: UnsafeRawBufferPointer
+    let equal: Truth
+    let unequal: Truth
+
+    init(_ operand: Node, equals text: UnsafeRawBufferPointer, negated: Bool, offset: Int32) {
+        (self.operand, self.text) = (operand, text)
+        (equal, unequal) = negated ? (.no, .yes) : (.yes, .no)
+        super.init(offset: offset)
+    }
+
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        switch operand.evaluate(&evaluation) {
+        case .string(let value): return Text.equal(value, text) ? equal : unequal
+        case .error(let error):
+            evaluation.failure = error
+            return .failed
+        default: return unequal
+        }
+    }
+}
+
+/// `==` and `!=` of any two values.
+final class EqualsNode: ConditionNode {
+    let left: Node
+    let right: Node
+    let negated: Bool
+
+    init(_ left: Node, _ right: Node, negated: Bool, offset: Int32) {
+        (self.left, self.right, self.negated) = (left, right, negated)
+        super.init(offset: offset)
+    }
+
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        let a = left.evaluate(&evaluation)
+        if case .error(let error) = a {
+            evaluation.failure = error
+            return .failed
+        }
+        let b = right.evaluate(&evaluation)
+        if case .error(let error) = b {
+            evaluation.failure = error
+            return .failed
+        }
+        do {
+            return Truth(try Equality.equal(a, b, &evaluation.arena) != negated)
+        } catch {
+            return fail(error.kind, &evaluation)
+        }
+    }
+}
+
+/// `<`, `<=`, `>`, `>=`.
+final class OrderNode: ConditionNode {
+    enum Relation { case less, lessOrEqual, greater, greaterOrEqual }
+    let left: Node
+    let right: Node
+    let relation: Relation
+
+    init(_ left: Node, _ right: Node, _ relation: Relation, offset: Int32) {
+        (self.left, self.right, self.relation) = (left, right, relation)
+        super.init(offset: offset)
+    }
+
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        let a = left.evaluate(&evaluation)
+        if case .error(let error) = a {
+            evaluation.failure = error
+            return .failed
+        }
+        let b = right.evaluate(&evaluation)
+        if case .error(let error) = b {
+            evaluation.failure = error
+            return .failed
+        }
+        guard let order = Equality.compare(a, b) else {
+            // A NaN is neither below nor above anything; other values without an order are a mistake.
+            return Equality.isNumber(a) && Equality.isNumber(b) ? .no : fail(.noSuchOverload, &evaluation)
+        }
+        if case .string(let text) = a, !evaluation.arena.spend(bytes: text.count) { return fail(.tooExpensive, &evaluation) }
+        return switch relation {
+        case .less: Truth(order < 0)
+        case .lessOrEqual: Truth(order <= 0)
+        case .greater: Truth(order > 0)
+        case .greaterOrEqual: Truth(order >= 0)
+        }
+    }
+}
+
+/// `x in ["a", "b"]`: a text in a list of constant ones; a few are compared in turn, more are looked up.
+final class TextInNode: ConditionNode {
+    let operand: Node
+    private let few: [UnsafeRawBufferPointer]
+    private let many: Set<ByteKey>
+
+    init(_ operand: Node, _ texts: [UnsafeRawBufferPointer], offset: Int32) {
+        self.operand = operand
+        (few, many) = texts.count <= 8 ? (texts, []) : ([], Set(texts.map { ByteKey($0) }))
+        super.init(offset: offset)
+    }
+
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        switch operand.evaluate(&evaluation) {
+        case .string(let value):
+            for text in few where Text.equal(value, text) { return .yes }
+            return many.isEmpty ? .no : Truth(many.contains(ByteKey(value)))
+        case .error(let error):
+            evaluation.failure = error
+            return .failed
+        default: return .no
+        }
+    }
+}
+
+/// `in` over any list or the keys of any map.
+final class InNode: ConditionNode {
+    let operand: Node
+    let container: Node
+
+    init(_ operand: Node, _ container: Node, offset: Int32) {
+        (self.operand, self.container) = (operand, container)
+        super.init(offset: offset)
+    }
+
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        let value = operand.evaluate(&evaluation)
+        if case .error(let error) = value {
+            evaluation.failure = error
+            return .failed
+        }
+        switch container.evaluate(&evaluation) {
+        case .list(let reference):
+            let list = reference.takeUnretainedValue()
+            for index in 0..<list.count {
+                guard evaluation.arena.spend(1) else { return fail(.tooExpensive, &evaluation) }
+                do {
+                    if try Equality.equal(value, list.element(at: index, in: &evaluation.arena), &evaluation.arena) { return .yes }
+                } catch {
+                    return fail(error.kind, &evaluation)
+                }
+            }
+            return .no
+        case .map(let reference):
+            return Truth(reference.takeUnretainedValue().value(for: value, in: &evaluation.arena) != nil)
+        case .error(let error):
+            evaluation.failure = error
+            return .failed
+        default: return fail(.noSuchOverload, &evaluation)
+        }
+    }
+}

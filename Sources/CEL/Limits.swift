@@ -1,0 +1,13 @@
+/// What an expression may be and cost.
+public enum Limits {
+    /// The longest expression, in bytes.
+    public static let bytes = 64 << 10
+    /// How deep an expression may nest: brackets, calls, conditionals, and operators in a row (`&&` and `||` are not counted).
+    public static let depth = 100
+    /// How many mistakes are told at once.
+    public static let errors = 20
+    /// What an evaluation may cost unless it is told otherwise, in units (`Arena`): about a tenth of a second.
+    public static let budget = 4_000_000
+    /// What running constants may cost while a program is compiled.
+    static let folding = 1_000_000
+}
