@@ -8,22 +8,28 @@ struct Storm {
     static let window: UInt64 = 10_000_000_000
     /// Most kinds of line that are watched at a time; further ones pass, the ring bounds them.
     static let kindsMax = 256
+    /// Reasons of one event and destination that are told apart; a platform may put a number of the request's own into each.
+    static let reasonsMax = 8
     /// Events that say the same for ever: once is enough.
     static let toldOnce: Set = ["platform_note"]
 
     /// Lines are equal when these are; numbers and waits in their sentences differ, and do not make a new kind.
     private struct Kind: Hashable {
-        static let telling = ["event", "destination", "source", "reason", "status", "place"]
+        static let telling = ["event", "destination", "source", "status", "place"]
 
         let level: Logger.Level
         let values: [String]
+        var reason: String
 
         init(_ line: Line) {
             level = line.level
             // A line that is no event of ours, a library's say, is known by its sentence without the numbers.
             let isEvent = line["event"] != nil
-            values = isEvent ? Self.telling.map { line[$0] ?? "" } : [line.message.filter { !$0.isNumber }]
+            values = isEvent ? Self.telling.map { line[$0] ?? "" } : []
+            reason = (isEvent ? line["reason"] ?? "" : line.message).filter { !$0.isNumber }
         }
+
+        func differsInReasonOnly(from other: Kind) -> Bool { level == other.level && values == other.values }
     }
 
     private struct Run {
@@ -48,7 +54,7 @@ struct Storm {
             return told.count < Self.kindsMax && told.insert(line.message).inserted
         }
         guard line.level >= .info else { return true }
-        let kind = Kind(line)
+        let kind = kind(of: line, now: now)
         guard var run = runs[kind] ?? begin(kind, now: now) else { return true }
         if run.held == 0, run.ends <= now { run = Run(began: now, free: Self.burst) }
         let passes = run.free > 0
@@ -74,6 +80,14 @@ struct Storm {
         }
         nextDue = runs.values.filter { $0.held > 0 }.map(\.ends).min()
         return lines.sorted { $0.message < $1.message }
+    }
+
+    private func kind(of line: Line, now: UInt64) -> Kind {
+        var kind = Kind(line)
+        guard runs[kind] == nil, !kind.values.isEmpty else { return kind }
+        let others = runs.count { $0.key.differsInReasonOnly(from: kind) && ($0.value.held > 0 || $0.value.ends > now) }
+        if others >= Self.reasonsMax { kind.reason = "other" }
+        return kind
     }
 
     /// Nil where too many kinds are watched already.

@@ -85,6 +85,27 @@ import Testing
         #expect(passed.count == Storm.burst)
     }
 
+    @Test("reasons that differ by a number only are equal")
+    func numbers() {
+        var storm = Storm()
+        let passed = (0..<100).filter { storm.admits(.event("retry", ["reason": "timed out after \($0) ms"]), now: 0) }
+        #expect(passed.count == Storm.burst)
+    }
+
+    @Test("a platform that puts a name of its own into each reason fills no journal, and hides no other destination")
+    func reasons() {
+        var storm = Storm()
+        let names = (0..<1_000).map { String($0, radix: 2).map { $0 == "0" ? "a" : "b" } }
+        let passed = names.filter { storm.admits(.event("dead_letters", ["destination": "a", "reason": "request \($0)"]), now: 0) }
+        #expect(passed.count == Storm.reasonsMax + Storm.burst)
+        let other = storm.admits(.event("dead_letters", ["destination": "b", "reason": "no"]), now: 0)
+        #expect(other)
+        let repeated = storm.due(now: Storm.window, at: 0).compactMap { $0["repeated"].flatMap(Int.init) }
+        #expect(repeated == [1_000 - passed.count])
+        let later = storm.admits(.event("dead_letters", ["destination": "a", "reason": "another"]), now: Storm.window * 2)
+        #expect(later)
+    }
+
     @Test("debug lines all pass")
     func debug() {
         var storm = Storm()
@@ -105,8 +126,8 @@ import Testing
     @Test("with too many kinds at a time the further ones pass, and old kinds make room")
     func bounded() {
         var storm = Storm()
-        for kind in 0..<Storm.kindsMax { _ = storm.admits(.event("x", ["reason": "\(kind)"]), now: 0) }
-        let further = Line.event("x", ["reason": "further"])
+        for kind in 0..<Storm.kindsMax { _ = storm.admits(.event("x", ["destination": "\(kind)"]), now: 0) }
+        let further = Line.event("x", ["destination": "further"])
         let crowded = (0..<20).filter { _ in storm.admits(further, now: 0) }
         let later = (0..<20).filter { _ in storm.admits(further, now: Storm.window) }
         #expect(crowded.count == 20 && later.count == Storm.burst)
