@@ -7,7 +7,9 @@ func byStatus(_ response: Response, to request: Request) -> Verdict {
     let detail = explanation(of: response)
     switch status {
     case 200..<300: return .delivered()
-    case 300..<400: return .pause(reason: "redirect", detail: "\(detail); redirects are not followed, configure the new address")
+    case 300..<400:
+        let target = response.headers["location"].map { " with a redirect to \(shownURL($0).prefix(200))" } ?? ""
+        return .pause(reason: "redirect", detail: "\(detail)\(target); redirects are not followed, configure the new address")
     case 401: return .pause(reason: "unauthorized", detail: detail)
     case 403: return .pause(reason: "forbidden", detail: detail)
     case 404: return .pause(reason: "not_found", detail: detail)

@@ -97,8 +97,12 @@ struct OTLP: RegisteredDestination {
     }
 
     func judge(_ response: Response, to request: Request) -> Verdict {
-        guard 200..<300 ~= response.status, let partial = PartialSuccess(response, sent: encoding) else {
-            return byStatus(response, to: request)
+        guard 200..<300 ~= response.status else { return byStatus(response, to: request) }
+        guard let partial = PartialSuccess(response, sent: encoding) else {
+            // A login page, or somebody else's server: by the protocol it is a delivery, and a person should know.
+            let isPage = response.mediaType == .other("text/html")
+            return .delivered(
+                note: isPage ? "answered \(response.status) with text/html, not as a collector does; check its endpoint" : nil)
         }
         guard partial.rejected > 0 else { return .delivered(note: partial.message.isEmpty ? nil : partial.message) }
         let detail = partial.message.isEmpty ? "\(partial.rejected) of \(request.spans.count) spans refused" : partial.message

@@ -24,6 +24,14 @@ struct ByStatusTests {
         #expect(byStatus(Response(status: status), to: request()) == verdict)
     }
 
+    @Test("a redirect is not followed, and is told without what its address may hide")
+    func redirect() {
+        let response = Response(status: 302, headers: ["location": "https://user:secret@example.com/login?token=secret"])
+        let detail =
+            "answered 302 with a redirect to https://example.com/login; redirects are not followed, configure the new address"
+        #expect(byStatus(response, to: request()) == .pause(reason: "redirect", detail: detail))
+    }
+
     @Test("a single span that is too large is refused")
     func single() {
         #expect(byStatus(Response(status: 413), to: request(spans: 1)) == .refused(reason: "too_large", detail: "answered 413"))

@@ -135,8 +135,7 @@ struct OTLPDestinationTests {
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{}}"#.utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":"0"}}"#.utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":null}"#.utf8)),
-            Response(
-                status: 200, headers: ["content-type": "text/html"], body: Array("<html>{\"partialSuccess\":{\"rejectedSpans\":5}}".utf8)),
+            Response(status: 200, headers: ["content-type": "text/plain"], body: Array("{\"partialSuccess\":{\"rejectedSpans\":5}}".utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":"5""#.utf8)),
             Response(status: 200, headers: jsonType, body: Array(#"{"partialSuccess":{"rejectedSpans":[]}}"#.utf8)),
             Response(status: 200, headers: protobufType, body: [UInt8](hex: "0a0808021206626164")),
@@ -147,6 +146,13 @@ struct OTLPDestinationTests {
     func delivered(response: Response) throws {
         #expect(try otlp().judge(response, to: request()) == .delivered())
         #expect(try otlp("encoding: json").judge(response, to: request()) == .delivered())
+    }
+
+    @Test("a page of HTML is a delivery too, and a person is told where to look")
+    func page() throws {
+        let response = Response(status: 200, headers: ["content-type": "text/html; charset=utf-8"], body: Array("<html>log in</html>".utf8))
+        let note = "answered 200 with text/html, not as a collector does; check its endpoint"
+        #expect(try otlp().judge(response, to: request()) == .delivered(note: note))
     }
 
     private static let partials = [
