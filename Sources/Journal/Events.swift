@@ -113,6 +113,22 @@ extension Logger {
             ["source": source, "address": address, "reason": error])
     }
 
+    /// Peers wait that cannot be taken; `files` is how many the process may open.
+    public func sourceCrowded(_ source: String, reason: String, files: Int) {
+        tell(
+            .error, "source_crowded",
+            """
+            \(source): no connection can be taken, who connects waits: \(reason); raise LimitNOFILE= in the unit (now \(files.grouped)), or \
+            see who opens so many
+            """,
+            ["source": source, "reason": reason, "files": files])
+    }
+
+    /// Everyone who waited for that has been taken.
+    public func sourceAcceptsAgain(_ source: String, after time: Duration) {
+        tell(.info, "source_accepts_again", "\(source) takes connections again after \(time.human)", ["source": source])
+    }
+
     /// A peer may not connect; `allowed` says who may.
     public func peerRefused(_ source: String, uid: Int, pid: Int, allowed: String) {
         tell(
@@ -173,6 +189,22 @@ extension Logger {
     /// Commits succeed again after a failure.
     public func commitsAgain(path: String, after time: Duration) {
         tell(.info, "commits_again", "spool \(path): commits succeed again after \(time.human)", ["path": path])
+    }
+
+    /// The write-ahead log is much longer than the writer leaves it: somebody reads an old state of the file.
+    public func walHeld(path: String, bytes: Int) {
+        tell(
+            .warning, "wal_held",
+            """
+            spool \(path): the write-ahead log has grown to \(bytes.humanBytes): a reader holds a transaction open, a sqlite3 shell or a \
+            backup, and it takes space until that ends; `fuser -v \(path)` shows who
+            """,
+            ["path": path, "bytes": bytes])
+    }
+
+    /// The write-ahead log is short again.
+    public func walFree(path: String, bytes: Int) {
+        tell(.info, "wal_free", "spool \(path): the write-ahead log is short again, \(bytes.humanBytes)", ["path": path, "bytes": bytes])
     }
 
     /// The spool is a corrupt file and was set aside; a new one takes its place.
@@ -273,13 +305,14 @@ extension Logger {
             ])
     }
 
-    /// A batch failed and will be sent again. `attempt` is the next one; `status` is nil where there was no answer, `reason` says why.
+    /// A batch failed and will be sent again. `attempt` is the next one; `status` is nil where there was no answer; `reason` says
+    /// why, or what the platform said besides.
     public func retrying(_ destination: String, spans: Int, status: Int?, reason: String, attempt: Int, after wait: Duration) {
         let failure =
-            status.map { "answered \($0) to \(counted(spans, "span"))" } ?? "gave no answer to \(counted(spans, "span")) (\(reason))"
+            (status.map { "answered \($0) to " } ?? "gave no answer to ") + counted(spans, "span") + (reason.isEmpty ? "" : " (\(reason))")
         tell(
             .warning, "retry", "\(destination) \(failure); attempt \(attempt) in \(wait.human)",
-            ["destination": destination, "spans": spans, "status": status, "reason": reason, "attempt": attempt])
+            ["destination": destination, "spans": spans, "status": status, "reason": reason.isEmpty ? nil : reason, "attempt": attempt])
     }
 
     /// Too many failures in a row: nothing is sent but a probe.
@@ -307,11 +340,13 @@ extension Logger {
             ["destination": destination, "backlog": backlog])
     }
 
-    /// The destination does not want us (401, 403) or does not know the address (404): nothing is sent but a probe, no attempt is counted.
+    /// The destination does not want us (401, 403) or is not there (3xx, 404): nothing is sent but a probe, no attempt is counted.
     public func paused(_ destination: String, status: Int, detail: String?, probeIn wait: Duration) {
         let remedy =
-            status == 404
-            ? "check its endpoint in the configuration" : "check its key in the configuration and that the key may write to this project"
+            switch status {
+            case 300..<400, 404: "check its endpoint in the configuration"
+            default: "check its key in the configuration and that the key may write to this project"
+            }
         tell(
             .error, "paused",
             """

@@ -7,8 +7,10 @@ import Synchronization
 public enum SourceEvent: Sendable {
     /// A peer that may not connect did.
     case peerRefused(SourceID, uid: UInt32, pid: Int32, allowed: String)
-    /// No connection can be taken: too many open files, as a rule.
+    /// No connection can be taken: too many open files, as a rule. Told at each try, twice a second.
     case acceptFailed(SourceID, reason: String)
+    /// Everyone who waited for that has been taken.
+    case acceptsAgain(SourceID)
     /// Lines were rejected, or not taken.
     case rejected(SourceID, reason: String, count: Int)
     /// The kernel dropped datagrams that were never read.
@@ -23,6 +25,8 @@ public final class SourceCounters: Sendable {
     public let connections = Atomic<Int>(0)
     /// Connections open now.
     public let connectionsOpen = Atomic<Int>(0)
+    /// Whether peers wait that cannot be taken.
+    public let isCrowded = Atomic<Bool>(false)
     /// Connections refused by `allow`.
     public let connectionsRefused = Atomic<Int>(0)
     /// Datagrams read.

@@ -55,7 +55,7 @@ public final class StreamSource: Sendable {
     /// Serves the socket. `beat` is called at each turn of the loop, which comes at least every 5 s.
     public init(
         _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil,
-        clock: Clock = .system,
+        connectionsMax: Int = Descriptors.unixConnectionsMax, clock: Clock = .system,
         beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.socket = socket
@@ -65,8 +65,8 @@ public final class StreamSource: Sendable {
         let handle = startThread(name: "source-unix", stackBytes: 1 << 20) {
             let intake = LineIntake(source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
             Loop(
-                socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, clock: clock, beat: beat, tell: tell,
-                counters
+                socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, connectionsMax: connectionsMax,
+                clock: clock, beat: beat, tell: tell, counters
             )
             .run()
         }
@@ -92,6 +92,7 @@ public final class StreamSource: Sendable {
         private let log: SpanLog
         private let limits: IntakeLimits
         private let allow: PeerRule?
+        private let connectionsMax: Int
         private let clock: Clock
         private let counters: SourceCounters
         private let beat: @Sendable () -> Void
@@ -109,11 +110,13 @@ public final class StreamSource: Sendable {
         private var acceptAgainAt: UInt64?
 
         init(
-            socket: BoundSocket, inbox: Inbox, log: SpanLog, intake: LineIntake, limits: IntakeLimits, allow: PeerRule?, clock: Clock,
-            beat: @escaping @Sendable () -> Void, tell: @escaping @Sendable (SourceEvent) -> Void, _ counters: SourceCounters
+            socket: BoundSocket, inbox: Inbox, log: SpanLog, intake: LineIntake, limits: IntakeLimits, allow: PeerRule?,
+            connectionsMax: Int, clock: Clock, beat: @escaping @Sendable () -> Void, tell: @escaping @Sendable (SourceEvent) -> Void,
+            _ counters: SourceCounters
         ) {
             (self.socket, self.inbox, self.log, self.limits, self.allow) = (socket, inbox, log, limits, allow)
-            (self.intake, self.clock, self.counters, self.beat, self.tell) = (intake, clock, counters, beat, tell)
+            (self.connectionsMax, self.intake, self.clock, self.counters) = (connectionsMax, intake, clock, counters)
+            (self.beat, self.tell) = (beat, tell)
             control(EPOLL_CTL_ADD, socket.descriptor, EPOLLIN.rawValue)
             control(EPOLL_CTL_ADD, inbox.event, EPOLLIN.rawValue)
         }
@@ -139,6 +142,7 @@ public final class StreamSource: Sendable {
                 if let again = acceptAgainAt, now >= again, stopAt == nil {
                     acceptAgainAt = nil
                     control(EPOLL_CTL_ADD, socket.descriptor, EPOLLIN.rawValue)
+                    accept()
                 }
                 if let stopAt, connections.isEmpty || now >= stopAt { return }
             }
@@ -155,10 +159,16 @@ public final class StreamSource: Sendable {
         private func accept() -> Bool {
             // As many as a turn may take, so that a flood of connections does not starve those that are there.
             for _ in 0..<64 {
+                guard connections.count < connectionsMax || stopAt != nil else {
+                    pauseAccepting("\(connections.count) are open, which is the share of writers")
+                    return false
+                }
                 let descriptor = tracefwd_accept(socket.descriptor)
                 guard descriptor >= 0 else {
-                    if stopAt == nil, descriptor != -EAGAIN, descriptor != -EINTR, descriptor != -ECONNABORTED {
-                        pauseAccepting(-descriptor)
+                    if descriptor == -EAGAIN {
+                        if counters.isCrowded.exchange(false, ordering: .relaxed) { tell(.acceptsAgain(.unix)) }
+                    } else if stopAt == nil, descriptor != -EINTR, descriptor != -ECONNABORTED {
+                        pauseAccepting(String(cString: strerror(-descriptor)))
                     }
                     return false
                 }
@@ -180,11 +190,12 @@ public final class StreamSource: Sendable {
             return true
         }
 
-        /// No descriptor is left: the listener stays readable, so it is left alone for a while, not asked in a circle.
-        private func pauseAccepting(_ code: Int32) {
+        /// No descriptor is left: the listener stays readable, so it is left alone for a while, not asked in a circle. Who has knocked waits.
+        private func pauseAccepting(_ reason: String) {
             control(EPOLL_CTL_DEL, socket.descriptor, 0)
             acceptAgainAt = clock.monotonic() + 500_000_000
-            tell(.acceptFailed(.unix, reason: String(cString: strerror(code))))
+            counters.isCrowded.store(true, ordering: .relaxed)
+            tell(.acceptFailed(.unix, reason: reason))
         }
 
         private func serve(_ descriptor: Int32, _ ready: UInt32) {

@@ -28,7 +28,11 @@ final class ControlServer: Sendable {
                 ]
                 poll(&waits, 2, -1)
                 let peer = tracefwd_accept(socket.descriptor)
-                guard peer >= 0 else { continue }
+                guard peer >= 0 else {
+                    // Without a descriptor the peer stays in the queue: it is looked for in a while, not in a circle.
+                    if peer != -EAGAIN { poll(&waits[1], 1, 100) }
+                    continue
+                }
                 guard Self.mayControl(peer, group), peers.load(ordering: .relaxed) < Self.peersMax else {
                     close(peer)
                     continue

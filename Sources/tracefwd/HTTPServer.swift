@@ -40,9 +40,12 @@ struct HTTPServer: Service {
                 }
                 try await writer.write(response: response.head, body: response.body)
             }, configuration: .init(idleTimeout: .seconds(60)))
-        let server = try await ServerBootstrap(group: group).bind(descriptor) { channel in
-            http.setup(channel: channel, logger: logger)
+        let bootstrap = ServerBootstrap(group: group).serverChannelInitializer { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(ConnectionLimit(most: Descriptors.httpConnectionsMax))
+            }
         }
+        let server = try await bootstrap.bind(descriptor) { channel in http.setup(channel: channel, logger: logger) }
         try await withGracefulShutdownHandler {
             try await withThrowingDiscardingTaskGroup { tasks in
                 try await server.executeThenClose { inbound in
@@ -72,5 +75,33 @@ struct HTTPServer: Service {
                 body: .init(byteBuffer: ByteBuffer(string: page)))
         }
         return router
+    }
+}
+
+/// Takes so many connections at a time; who comes then waits in the kernel's queue until one ends.
+private final class ConnectionLimit: ChannelDuplexHandler {
+    typealias InboundIn = any Channel
+    typealias OutboundIn = Never
+
+    private let most: Int
+    private var open = 0
+    private var isReadHeld = false
+
+    init(most: Int) { self.most = most }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        open += 1
+        let context = NIOLoopBound(context, eventLoop: context.eventLoop)
+        unwrapInboundIn(data).closeFuture.hop(to: context.value.eventLoop).assumeIsolated().whenComplete { [self] _ in
+            open -= 1
+            guard isReadHeld else { return }
+            isReadHeld = false
+            context.value.read()
+        }
+        context.value.fireChannelRead(data)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if open < most { context.read() } else { isReadHeld = true }
     }
 }

@@ -19,7 +19,10 @@ final class JournalBridge: Sendable {
         var isFull = false
         var rejectedAtTrouble: Int64 = 0
         var breakerSince: [String: UInt64] = [:]
-        var acceptFailedAt: UInt64 = 0
+        /// Sources at which peers wait that cannot be taken, and since when.
+        var crowdedSince: [SourceID: UInt64] = [:]
+        /// Whether it has been told that a reader keeps the WAL.
+        var isWALHeld = false
         /// Destinations whose first delivery is about to be told with its figures.
         var isFirst: Set<String> = []
     }
@@ -64,6 +67,7 @@ final class JournalBridge: Sendable {
                 return state.rejections.due(now: now())
             }
             for report in reports { logger.spansRejected(report) }
+            watchWAL()
         case .trouble(let error):
             begin(full: false)
             logger.commitFailed(path: log.options.path, code: Int(error.code), text: error.message, spans: 0)
@@ -85,6 +89,22 @@ final class JournalBridge: Sendable {
         }
     }
 
+    /// The writer copies the WAL away at 16 MiB: where it is much longer, a reader keeps an old state of the file, and with it the WAL.
+    private func watchWAL() {
+        let bytes = log.status.walBytes
+        let change: Bool? = state.withLock { state in
+            let isHeld = bytes > StatusReport.walBytesMax
+            guard isHeld != state.isWALHeld else { return nil }
+            state.isWALHeld = isHeld
+            return isHeld
+        }
+        switch change {
+        case true?: logger.walHeld(path: log.options.path, bytes: bytes)
+        case false?: logger.walFree(path: log.options.path, bytes: bytes)
+        case nil: return
+        }
+    }
+
     private var rejectedSpans: Int64 {
         log.status.rejections.reduce(0) { $1.key.reason == Refusal.full.rawValue ? $0 + $1.value : $0 }
     }
@@ -102,14 +122,14 @@ final class JournalBridge: Sendable {
             logger.peerRefused("\(source)", uid: Int(uid), pid: Int(pid), allowed: allowed)
         case .acceptFailed(let source, let reason):
             let isNews = state.withLock { state in
-                defer { state.acceptFailedAt = now() }
-                return now() > state.acceptFailedAt + 10_000_000_000
+                guard state.crowdedSince[source] == nil else { return false }
+                state.crowdedSince[source] = now()
+                return true
             }
-            if isNews {
-                logger.sourceFailed(
-                    "\(source)", at: "its socket", error: "no connection can be taken: \(reason)",
-                    remedy: "raise LimitNOFILE=, or see who opens so many")
-            }
+            if isNews { logger.sourceCrowded("\(source)", reason: reason, files: Descriptors.limit) }
+        case .acceptsAgain(let source):
+            guard let since = state.withLock({ $0.crowdedSince.removeValue(forKey: source) }) else { return }
+            logger.sourceAcceptsAgain("\(source)", after: .nanoseconds(Int64(now() - since)))
         case .rejected(let source, let reason, let count):
             let report = state.withLock { $0.rejections.rejected(spans: count, source: "\(source)", reason: reason, now: now()) }
             if let report { logger.spansRejected(report) }
@@ -138,16 +158,18 @@ final class JournalBridge: Sendable {
             if isFirst { logger.firstDelivery(name, spans: spans, took: .milliseconds(milliseconds)) }
             logger.batchDelivered(name, spans: spans, bytes: bytes, attempt: attempt, took: .milliseconds(milliseconds))
         case .retrying(let name, let spans, let status, let attempt, let wait, let detail):
-            logger.retrying(name, spans: spans, status: status == 0 ? nil : status, reason: detail, attempt: attempt, after: wait)
+            logger.retrying(
+                name, spans: spans, status: status == 0 ? nil : status, reason: words(detail, after: status), attempt: attempt, after: wait)
         case .breakerOpened(let name, let failures, let wait, let detail):
             state.withLock { $0.breakerSince[name] = now() }
             logger.breakerOpened(name, failures: failures, reason: detail, probeIn: wait, backlog: backlog(name))
         case .breakerClosed(let name):
             let since = state.withLock { $0.breakerSince.removeValue(forKey: name) } ?? now()
             logger.breakerClosed(name, after: .nanoseconds(Int64(now() - since)), backlog: backlog(name))
-        case .paused(let name, let reason, let status, let detail, let probe):
+        case .paused(let name, _, let status, let detail, let probe):
             if let probe {
-                logger.paused(name, status: status, detail: detail.isEmpty ? reason : detail, probeIn: probe)
+                let said = words(detail, after: status)
+                logger.paused(name, status: status, detail: said.isEmpty ? nil : said, probeIn: probe)
             } else {
                 logger.disabled(name, backlog: backlog(name))
             }
@@ -180,6 +202,13 @@ final class JournalBridge: Sendable {
                     retries: Int(retries),
                     backlog: Int(status.backlogSpans), oldest: status.backlogSpans > 0 ? .seconds(status.oldestAgeSeconds) : nil))
         }
+    }
+
+    /// What a platform said besides its status, which the sentence has already.
+    private func words(_ detail: String, after status: Int) -> String {
+        let head = "answered \(status)"
+        guard detail.hasPrefix(head) else { return detail }
+        return String(detail.dropFirst(head.count).drop { $0 == ":" || $0 == " " })
     }
 
     /// A person has given an order.

@@ -63,6 +63,9 @@ struct MetricsPage {
         each("tracefwd_source_bytes_total", "counter", "Bytes read.", \.bytes, &self)
         each("tracefwd_source_connections_total", "counter", "Connections taken.", \.connections, &self)
         each("tracefwd_source_connections_open", "gauge", "Connections open now.", \.connectionsOpen, &self)
+        family("tracefwd_source_crowded", "gauge", "1 while peers wait that cannot be taken: too many open files.") { page in
+            for source in report.sources { page.sample(["source": source.name], source.crowded ? 1 : 0) }
+        }
         each("tracefwd_source_connections_refused_total", "counter", "Connections refused by allow.", \.connectionsRefused, &self)
         each("tracefwd_source_datagrams_total", "counter", "Datagrams read.", \.datagrams, &self)
         each("tracefwd_source_datagrams_refused_total", "counter", "Datagrams from addresses outside allow.", \.datagramsRefused, &self)

@@ -139,6 +139,7 @@ extension StatusReport.Source {
         bytes = counters.bytes.load(ordering: .relaxed)
         connections = counters.connections.load(ordering: .relaxed)
         connectionsOpen = counters.connectionsOpen.load(ordering: .relaxed)
+        crowded = counters.isCrowded.load(ordering: .relaxed)
         connectionsRefused = counters.connectionsRefused.load(ordering: .relaxed)
         datagrams = counters.datagrams.load(ordering: .relaxed)
         datagramsRefused = counters.datagramsRefused.load(ordering: .relaxed)
@@ -150,9 +151,19 @@ extension StatusReport.Source {
 
     init(name: String, address: String) {
         self.init(
-            name: name, address: address, inherited: false, bytes: 0, connections: 0, connectionsOpen: 0, connectionsRefused: 0,
+            name: name, address: address, inherited: false, bytes: 0, connections: 0, connectionsOpen: 0, crowded: false,
+            connectionsRefused: 0,
             datagrams: 0,
             datagramsRefused: 0, kernelDropped: 0, answersDropped: 0, endBeforeStart: 0, rejected: [:])
+    }
+}
+
+extension DestinationStatus {
+    /// Since the last failure, where nothing was delivered after it.
+    fileprivate var secondsSinceFailure: Double? {
+        guard !lastError.isEmpty, lastErrorAt > lastDeliveredAt else { return nil }
+        let now = Clock.system.wall()
+        return Double(now - min(now, lastErrorAt)) / 1e9
     }
 }
 
@@ -163,7 +174,8 @@ extension StatusReport.Destination {
             position: consumer?.cursor.position ?? 0, settledBeyond: consumer?.cursor.settledBeyond ?? 0, backlogSpans: one.backlogSpans,
             backlogBytes: one.backlogBytes, inFlightSpans: one.inFlightSpans, oldestAgeSeconds: one.oldestAgeSeconds,
             lastDeliveredAt: one.lastDeliveredAt == 0 ? nil : time(milliseconds: Int64(one.lastDeliveredAt / 1_000_000)),
-            lastError: one.lastError.isEmpty ? nil : one.lastError, requests: one.requests, retries: one.retries,
+            lastError: one.lastError.isEmpty ? nil : one.lastError, lastErrorAgeSeconds: one.secondsSinceFailure, requests: one.requests,
+            retries: one.retries,
             deadLetters: Dictionary(uniqueKeysWithValues: letters.map { ($0.key.rawValue, $0.value) }),
             ledger: (consumer?.ledger ?? [:]).map { key, tally in
                 StatusReport.LedgerLine(

@@ -26,6 +26,8 @@ struct StatusReport: Codable, Sendable {
         var bytes: Int
         var connections: Int
         var connectionsOpen: Int
+        /// Whether peers wait that cannot be taken.
+        var crowded: Bool
         var connectionsRefused: Int
         var datagrams: Int
         var datagramsRefused: Int
@@ -58,6 +60,8 @@ struct StatusReport: Codable, Sendable {
         var oldestAgeSeconds: Double
         var lastDeliveredAt: String?
         var lastError: String?
+        /// How long ago that was; nil where something was delivered since.
+        var lastErrorAgeSeconds: Double?
         var requests: Int64
         var retries: Int64
         var deadLetters: [String: Int64]
@@ -65,6 +69,9 @@ struct StatusReport: Codable, Sendable {
         /// position - base + settled beyond = the sum of the ledger.
         var balances: Bool
     }
+
+    /// A write-ahead log that is longer is kept by a reader: the writer copies it away at 16 MiB.
+    static let walBytesMax = 64 << 20
 
     var version: String
     var pid: Int32
@@ -80,12 +87,20 @@ struct StatusReport: Codable, Sendable {
             "spool \(spool.path): \(counted(Int(spool.accepted), "span")) accepted, \(human(bytes: spool.usedBytes)) of \(human(bytes: spool.maxBytes)) used, "
                 + "durability \(spool.durability)")
         if let trouble = spool.trouble { lines.append("  NO SPANS ARE TAKEN: \(trouble)") }
+        if spool.walBytes > Self.walBytesMax {
+            lines.append(
+                "  the write-ahead log has grown to \(human(bytes: spool.walBytes)): a reader holds a transaction open, "
+                    + "`fuser -v \(spool.path)` shows who")
+        }
         for source in sources {
             var line = "source \(source.name) at \(source.address)"
             if source.name == "unix" { line += ", \(source.connectionsOpen) of \(source.connections) connections open" }
             if source.datagramsRefused > 0 { line += ", \(source.datagramsRefused) datagrams refused by allow" }
             if source.kernelDropped > 0 { line += ", \(source.kernelDropped) datagrams dropped by the kernel" }
             lines.append(line)
+            if source.crowded {
+                lines.append("  NOT ALL ARE SERVED: no connection can be taken, raise LimitNOFILE= or see who opens so many")
+            }
             for (reason, count) in source.rejected.sorted(by: { $0.key < $1.key }) { lines.append("  rejected \(count): \(reason)") }
         }
         let width = destinations.map(\.name.count).max() ?? 0
@@ -96,7 +111,11 @@ struct StatusReport: Codable, Sendable {
                 ? ", \(counted(Int(one.backlogSpans), "span")) to go, the oldest for \(human(seconds: one.oldestAgeSeconds))"
                 : ", nothing waits"
             lines.append(line)
-            if !one.detail.isEmpty { lines.append("  \(one.detail)") }
+            if !one.detail.isEmpty {
+                lines.append("  \(one.detail)")
+            } else if let seconds = one.lastErrorAgeSeconds, let error = one.lastError {
+                lines.append("  the last attempt failed \(human(seconds: seconds)) ago: \(error)")
+            }
             for entry in one.ledger.sorted(by: { $0.spans > $1.spans }) {
                 let why = [entry.reason, entry.route.isEmpty ? "" : "route \(entry.route)"].filter { !$0.isEmpty }.joined(separator: ", ")
                 lines.append("  \(entry.outcome) \(entry.spans)\(why.isEmpty ? "" : " (\(why))")")

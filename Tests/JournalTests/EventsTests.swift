@@ -57,6 +57,12 @@ import Testing
             "error udp cannot listen at 127.0.0.1:8127: address already in use; see `ss -lunp` for who has it"
         ),
         (
+            { $0.sourceCrowded("unix", reason: "Too many open files", files: 1_024) },
+            "error unix: no connection can be taken, who connects waits: Too many open files; raise LimitNOFILE= in the unit (now 1,024), or "
+                + "see who opens so many"
+        ),
+        ({ $0.sourceAcceptsAgain("unix", after: .seconds(12)) }, "info unix takes connections again after 12 s"),
+        (
             { $0.peerRefused("control", uid: 1_000, pid: 4_242, allowed: "root and the daemon's own user") },
             "warning control refused process 4242 of user 1000: allowed is root and the daemon's own user"
         ),
@@ -83,6 +89,12 @@ import Testing
             "error spool s.db: a commit failed, 120 spans answered io_error: disk I/O error (SQLite 1034); the disk failed: see `dmesg` and the disk's health"
         ),
         ({ $0.commitsAgain(path: "s.db", after: .seconds(12)) }, "info spool s.db: commits succeed again after 12 s"),
+        (
+            { $0.walHeld(path: "s.db", bytes: 64 << 20) },
+            "warning spool s.db: the write-ahead log has grown to 64 MiB: a reader holds a transaction open, a sqlite3 shell or a backup, "
+                + "and it takes space until that ends; `fuser -v s.db` shows who"
+        ),
+        ({ $0.walFree(path: "s.db", bytes: 65_536) }, "info spool s.db: the write-ahead log is short again, 64 KiB"),
         (
             { $0.spoolCorrupt(path: "s.db", setAside: "s.db.corrupt-1", text: "malformed") },
             "error spool s.db is corrupt (malformed) and was set aside as s.db.corrupt-1; check the disk, and keep that file until you know the cause"
@@ -133,7 +145,7 @@ import Testing
         ),
         (
             { $0.retrying("langfuse", spans: 120, status: 429, reason: "rate_limited", attempt: 2, after: .seconds(4)) },
-            "warning langfuse answered 429 to 120 spans; attempt 2 in 4 s"
+            "warning langfuse answered 429 to 120 spans (rate_limited); attempt 2 in 4 s"
         ),
         (
             { $0.retrying("langfuse", spans: 1, status: nil, reason: "connection refused", attempt: 3, after: .milliseconds(200)) },
@@ -157,6 +169,11 @@ import Testing
             { $0.paused("langfuse", status: 404, detail: "no such project", probeIn: .seconds(60)) },
             "error langfuse is paused, it answered 404 (no such project): check its endpoint in the configuration, then `tracefwd reload`; "
                 + "next probe in 1 min, its spans wait in the spool"
+        ),
+        (
+            { $0.paused("langfuse", status: 302, detail: "redirects are not followed", probeIn: .seconds(60)) },
+            "error langfuse is paused, it answered 302 (redirects are not followed): check its endpoint in the configuration, "
+                + "then `tracefwd reload`; next probe in 1 min, its spans wait in the spool"
         ),
         (
             { $0.pausedByHand("langfuse", backlog: 10) },

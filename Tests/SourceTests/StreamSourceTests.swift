@@ -172,6 +172,32 @@ import Threading
         #expect(test.log.lastID == 1_001)
     }
 
+    @Test("above its share of the descriptors a source leaves peers waiting, says so, and takes them when others go")
+    func crowded() throws {
+        let test = try TestSource(connectionsMax: 3)
+        var early = try (0..<3).map { _ in try test.client() }
+        early[0].send(Self.span + "\n{\"ack\":1}\n")
+        #expect(try early[0].answer().accepted == 1)
+        let late = try (0..<2).map { _ in try test.client() }
+        for client in late {
+            client.send(Self.span)
+            client.finish()
+        }
+        #expect(eventually { test.source.counters.isCrowded.load(ordering: .relaxed) })
+        #expect(test.source.counters.connectionsOpen.load(ordering: .relaxed) == 3)
+        early[0].send(Self.span + "\n{\"ack\":2}\n")
+        #expect(try early[0].answer().accepted == 1)
+        #expect(test.log.lastID == 2)
+        early.removeAll()
+        for client in late { #expect(try client.answer().accepted == 1) }
+        #expect(eventually { !test.source.counters.isCrowded.load(ordering: .relaxed) })
+        let failed = test.told.all.filter {
+            if case .acceptFailed(.unix, "3 are open, which is the share of writers") = $0 { true } else { false }
+        }
+        let again = test.told.all.filter { if case .acceptsAgain(.unix) = $0 { true } else { false } }
+        #expect(!failed.isEmpty && again.count == 1)
+    }
+
     @Test("a peer that writes and goes at once is not waited for in a circle while its commit is made")
     func noCircle() throws {
         let test = try TestSource()

@@ -93,7 +93,10 @@ final class TestSource {
     let commits = Gate()
     private var isStopped = false
 
-    init(limits: IntakeLimits = IntakeLimits(), allow: PeerRule? = nil, _ change: (inout SpoolOptions) -> Void = { _ in }) throws {
+    init(
+        limits: IntakeLimits = IntakeLimits(), allow: PeerRule? = nil, connectionsMax: Int = Descriptors.unixConnectionsMax,
+        _ change: (inout SpoolOptions) -> Void = { _ in }
+    ) throws {
         directory = try TemporaryDirectory()
         path = directory.path + "/tracefwd.sock"
         var options = SpoolOptions(path: directory.path + "/spool.db")
@@ -104,8 +107,8 @@ final class TestSource {
         log.observe { if case .committed = $0 { commits.pass() } }
         let (turns, told) = (turns, told)
         source = StreamSource(
-            try Sockets.unix(.stream, path: path, mode: 0o600), log: log, limits: limits, allow: allow, beat: { turns.pass() },
-            tell: { told.tell($0) })
+            try Sockets.unix(.stream, path: path, mode: 0o600), log: log, limits: limits, allow: allow, connectionsMax: connectionsMax,
+            beat: { turns.pass() }, tell: { told.tell($0) })
     }
 
     func stop(drain: Duration = .seconds(5)) {
