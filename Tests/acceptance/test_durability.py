@@ -148,13 +148,17 @@ def test_a_stop_is_quick_while_a_destination_hangs(make_daemon: MakeDaemon, make
 
 
 def test_a_second_daemon_on_the_same_spool_refuses_to_start(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
-    """One writer; the first one goes on."""
+    """One writer; the first one goes on, the second says who is in the way and leaves nothing behind."""
     first = make_daemon({"collector": otlp(collector.url)}).start()
     second = make_daemon({"collector": otlp(collector.url)}, spool={"path": str(first.spool)})
     with pytest.raises(AssertionError, match="ended with status"):
         second.start()
     assert second.process and second.process.returncode == 1
+    assert f"spool {first.spool}: another tracefwd has it open. Stop that one, or give this one a spool.path of its own" in second.log
+    assert not second.socket.exists() and not second.control.exists()
     assert send_all(first.socket, make_spans(1))["accepted"] == 1
+    assert first.settled().outcomes("collector") == {"delivered": 1}
+    first.call("spool", "verify")
 
 
 def test_the_socket_of_a_killed_daemon_is_taken_over(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
