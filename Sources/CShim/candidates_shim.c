@@ -1,18 +1,8 @@
 #include "tracefwd_candidates.h"
 
-#include <string.h>
-#if defined(__SSE2__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
-
-// What is looked for, all of it ASCII. A sign alone is a candidate only where no blank follows, which spares lists, dashes and "key: value".
-//   _  -  :  =     most keys and tokens, private keys, user:password@, IPv6 and hardware addresses
-//   i z (any case) authorization, AIza
-//   IA CA yJ G.    AWS keys, JSON web tokens, SendGrid
-//   dap            Databricks
-// and, in the larger set:
-//   0-9 @          numbers of all kinds, IPv4, e-mail
-//   .????.         a hardware address in three groups
 
 #define D TRACEFWD_DIGIT
 #define U TRACEFWD_UPPER
@@ -30,135 +20,114 @@ const uint8_t tracefwd_classes[256] = {
     ['y'] = L,  ['z'] = L,  ['_'] = TRACEFWD_UNDERSCORE, ['-'] = TRACEFWD_HYPHEN, ['+'] = B, ['/'] = B, ['='] = B,
 };
 
-// How far behind a candidate its definition looks.
-enum { ahead = 5, block_size = 64 };
+#undef D
+#undef U
+#undef L
+#undef HU
+#undef HL
+#undef B
 
-bool tracefwd_is_candidate(const uint8_t *at, const uint8_t *end, tracefwd_candidate_set set) {
-    const uint8_t byte = *at;
-    const uint8_t next = end - at > 1 ? at[1] : 0, second = end - at > 2 ? at[2] : 0, fifth = end - at > ahead ? at[ahead] : 0;
-    const bool sign = byte == '_' || byte == '-' || byte == ':' || byte == '=';
-    if (sign && next > ' ' && next < 0x80) return true;
-    if ((byte | 0x20) == 'i' && (next | 0x20) == 'z') return true;
-    if ((byte == 'I' || byte == 'C') && next == 'A') return true;
-    if ((byte == 'y' && next == 'J') || (byte == 'G' && next == '.')) return true;
-    if (byte == 'd' && next == 'a' && second == 'p') return true;
-    return set == TRACEFWD_ALL && ((byte >= '0' && byte <= '9') || byte == '@' || (byte == '.' && fifth == '.'));
+enum { block_size = 64, ahead = 2 };
+
+static inline uint8_t groups(const tracefwd_fingerprints *fingerprints, int position, uint8_t byte) {
+    return byte < 0x80 ? fingerprints->low[position][byte & 0xf] & fingerprints->high[position][byte >> 4] : 0;
 }
 
-#if defined(__SSE2__)
+/// Between '0' and 'i' in the low four bits' order: all hex digits, and some bytes more.
+static inline bool is_hex_like(uint8_t byte) { return (byte & 0xf) < 10 && (byte >> 4 == 3 || byte >> 4 == 4 || byte >> 4 == 6); }
 
-// Signed bytes: a comparison with them is one instruction, and what is beyond ASCII is below 0.
-typedef int8_t bytes32 __attribute__((vector_size(32)));
-typedef int8_t bytes32_anywhere __attribute__((vector_size(32), aligned(1)));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void look_at_32(const uint8_t *at, tracefwd_candidate_set set, bytes32 *hits) {
-    const bytes32 byte = *(const bytes32_anywhere *)at, next = *(const bytes32_anywhere *)(at + 1);
-    const bytes32 second = *(const bytes32_anywhere *)(at + 2);
-    const bytes32 folded = byte | 0x20;
-    // '-' and '=' differ by one bit.
-    bytes32 sign = (byte == '_') | ((byte | 0x10) == '=') | (byte == ':');
-    sign &= next > ' ';
-    bytes32 pair = (folded == 'i') & ((next | 0x20) == 'z');
-    pair |= ((byte == 'I') | (byte == 'C')) & (next == 'A');
-    pair |= (byte == 'y') & (next == 'J');
-    pair |= (byte == 'G') & (next == '.');
-    pair |= (byte == 'd') & (next == 'a') & (second == 'p');
-    *hits = sign | pair;
-    if (set == TRACEFWD_ALL) {
-        const bytes32 fifth = *(const bytes32_anywhere *)(at + ahead);
-        *hits |= ((byte >= '0') & (byte <= '9')) | (byte == '@') | ((byte == '.') & (fifth == '.'));
-    }
+bool tracefwd_is_candidate(const uint8_t *at, const uint8_t *limit, const tracefwd_fingerprints *fingerprints) {
+    const uint8_t byte = *at, next = limit - at > 1 ? at[1] : 0, third = limit - at > 2 ? at[2] : 0;
+    if (groups(fingerprints, 0, byte) & groups(fingerprints, 1, next) & groups(fingerprints, 2, third)) return true;
+    if (!fingerprints->numbers) return false;
+    if ((byte >= '0' && byte <= '9') || byte == '@') return true;
+    if (byte == ':') return next > ' ' && next < 0x80;
+    return (byte == '.' || byte == '-') && is_hex_like(next) && is_hex_like(third);
 }
 
-INLINE uint32_t bits_sse2(const bytes32 *hits) {
-    const uint32_t low = (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)hits));
-    const uint32_t high = (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)hits + 1));
-    return low | high << 16;
-}
-
-__attribute__((target("avx2"))) INLINE uint32_t bits_avx2(const bytes32 *hits) {
-    return (uint32_t)_mm256_movemask_epi8(_mm256_loadu_si256((const __m256i *)hits));
-}
-
-// The same loop for the processors that can look at 32 bytes in one go, and for those that need two.
-#define LOOP(BITS)                                                                                                                          \
-    for (; end - at >= block_size + ahead; at += block_size) {                                                                              \
-        bytes32 low, high;                                                                                                                  \
-        look_at_32(at, set, &low);                                                                                                          \
-        look_at_32(at + 32, set, &high);                                                                                                    \
-        const uint64_t mask = BITS(&low) | (uint64_t)BITS(&high) << 32;                                                                     \
-        if (mask) return (tracefwd_candidates){at, mask};                                                                                   \
-    }                                                                                                                                       \
-    return (tracefwd_candidates){at, 0};
-
-static tracefwd_candidates all_sse2(const uint8_t *at, const uint8_t *end) {
-    const tracefwd_candidate_set set = TRACEFWD_ALL;
-    LOOP(bits_sse2)
-}
-
-static tracefwd_candidates secrets_sse2(const uint8_t *at, const uint8_t *end) {
-    const tracefwd_candidate_set set = TRACEFWD_SECRETS;
-    LOOP(bits_sse2)
-}
-
-__attribute__((target("avx2"))) static tracefwd_candidates all_avx2(const uint8_t *at, const uint8_t *end) {
-    const tracefwd_candidate_set set = TRACEFWD_ALL;
-    LOOP(bits_avx2)
-}
-
-__attribute__((target("avx2"))) static tracefwd_candidates secrets_avx2(const uint8_t *at, const uint8_t *end) {
-    const tracefwd_candidate_set set = TRACEFWD_SECRETS;
-    LOOP(bits_avx2)
-}
-
-/// The first whole block with a candidate, or the place from which on there are no whole blocks.
-static tracefwd_candidates whole_blocks(const uint8_t *at, const uint8_t *end, tracefwd_candidate_set set) {
-    if (__builtin_cpu_supports("avx2")) return set == TRACEFWD_ALL ? all_avx2(at, end) : secrets_avx2(at, end);
-    return set == TRACEFWD_ALL ? all_sse2(at, end) : secrets_sse2(at, end);
-}
-
-/// The last bytes of a text, copied to where blocks may be looked at.
-static tracefwd_candidates rest(const uint8_t *at, const uint8_t *end, tracefwd_candidate_set set) {
-    uint8_t copy[block_size + ahead + block_size + ahead] = {0};
-    memcpy(copy, at, (size_t)(end - at));
-    tracefwd_candidates found = whole_blocks(copy, copy + sizeof copy, set);
-    if (found.mask) found.block = at + (found.block - copy);
-    return found;
-}
-
-#else
-
-static tracefwd_candidates whole_blocks(const uint8_t *at, const uint8_t *end, tracefwd_candidate_set set) {
-    return (tracefwd_candidates){at, 0};
-}
-
-static tracefwd_candidates rest(const uint8_t *at, const uint8_t *end, tracefwd_candidate_set set) {
+static tracefwd_candidates next_portable(const uint8_t *at, const uint8_t *end, const uint8_t *limit,
+                                         const tracefwd_fingerprints *fingerprints) {
     for (; at < end; at += block_size) {
         uint64_t mask = 0;
-        for (ptrdiff_t i = 0; i < block_size && i < end - at; i++) mask |= (uint64_t)tracefwd_is_candidate(at + i, end, set) << i;
+        for (ptrdiff_t i = 0; i < block_size && i < end - at; i++) {
+            mask |= (uint64_t)tracefwd_is_candidate(at + i, limit, fingerprints) << i;
+        }
         if (mask) return (tracefwd_candidates){at, mask};
     }
     return (tracefwd_candidates){at, 0};
 }
 
-#endif
+#if defined(__x86_64__)
 
-tracefwd_candidates tracefwd_next_candidates(const uint8_t *at, const uint8_t *end, tracefwd_candidate_set set) {
-    const tracefwd_candidates found = whole_blocks(at, end, set);
-    return found.mask || found.block == end ? found : rest(found.block, end, set);
+#define AVX2 __attribute__((target("avx2")))
+
+typedef struct {
+    __m256i low[3], high[3];
+} tables;
+
+/// The groups that the byte at each place is in. A look-up by the whole byte gives 0 beyond ASCII, and uses the low four bits elsewhere.
+AVX2 static inline __m256i groups_32(const uint8_t *at, const tables *tables, int position) {
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(at + position));
+    const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0xf));
+    return _mm256_and_si256(_mm256_shuffle_epi8(tables->low[position], bytes), _mm256_shuffle_epi8(tables->high[position], high));
 }
 
-const uint8_t *tracefwd_json_run_end(const uint8_t *at, const uint8_t *end) {
-#if defined(__SSE2__)
-    for (; end - at >= 16; at += 16) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)at);
-        const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-        const uint32_t found = (uint32_t)_mm_movemask_epi8(_mm_or_si128(quote, backslash));
-        if (found) return at + __builtin_ctz(found);
+AVX2 static inline __m256i equal(__m256i bytes, char byte) { return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte)); }
+
+AVX2 static inline __m256i is_hex_like_32(__m256i bytes) {
+    const __m256i places = _mm256_setr_epi8(0, 0, 0, -1, -1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m256i low = _mm256_and_si256(bytes, _mm256_set1_epi8(0xf));
+    const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0xf));
+    return _mm256_and_si256(_mm256_cmpgt_epi8(_mm256_set1_epi8(10), low), _mm256_shuffle_epi8(places, high));
+}
+
+AVX2 static inline uint32_t look_at_32(const uint8_t *at, const tables *tables, bool numbers) {
+    const __m256i found = _mm256_and_si256(_mm256_and_si256(groups_32(at, tables, 0), groups_32(at, tables, 1)), groups_32(at, tables, 2));
+    const uint32_t fingerprints = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(found, _mm256_setzero_si256()));
+    if (!numbers) return fingerprints;
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)at), next = _mm256_loadu_si256((const __m256i *)(at + 1));
+    const __m256i third = _mm256_loadu_si256((const __m256i *)(at + 2));
+    const __m256i digit = _mm256_and_si256(_mm256_cmpgt_epi8(bytes, _mm256_set1_epi8('0' - 1)), _mm256_cmpgt_epi8(_mm256_set1_epi8('9' + 1), bytes));
+    const __m256i colon = _mm256_and_si256(equal(bytes, ':'), _mm256_cmpgt_epi8(next, _mm256_set1_epi8(' ')));
+    const __m256i sign = _mm256_or_si256(equal(bytes, '.'), equal(bytes, '-'));
+    const __m256i pair = _mm256_and_si256(sign, _mm256_and_si256(is_hex_like_32(next), is_hex_like_32(third)));
+    const __m256i any = _mm256_or_si256(_mm256_or_si256(digit, equal(bytes, '@')), _mm256_or_si256(colon, pair));
+    return fingerprints | (uint32_t)_mm256_movemask_epi8(any);
+}
+
+AVX2 static inline tracefwd_candidates look(const uint8_t *at, const uint8_t *end, const uint8_t *limit,
+                                            const tracefwd_fingerprints *fingerprints, bool numbers) {
+    tables tables;
+    for (int i = 0; i < 3; i++) {
+        tables.low[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)fingerprints->low[i]));
+        tables.high[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)fingerprints->high[i]));
     }
+    for (; at < end; at += block_size) {
+        uint8_t copy[block_size + ahead];
+        const uint8_t *bytes = at;
+        if (limit - at < block_size + ahead) {
+            memset(copy, 0, sizeof copy);
+            memcpy(copy, at, (size_t)(limit - at));
+            bytes = copy;
+        }
+        uint64_t mask = look_at_32(bytes, &tables, numbers) | (uint64_t)look_at_32(bytes + 32, &tables, numbers) << 32;
+        if (end - at < block_size) mask &= ((uint64_t)1 << (end - at)) - 1;
+        if (mask) return (tracefwd_candidates){at, mask};
+    }
+    return (tracefwd_candidates){at, 0};
+}
+
+AVX2 static tracefwd_candidates next_avx2(const uint8_t *at, const uint8_t *end, const uint8_t *limit,
+                                          const tracefwd_fingerprints *fingerprints) {
+    return fingerprints->numbers ? look(at, end, limit, fingerprints, true) : look(at, end, limit, fingerprints, false);
+}
+
 #endif
-    while (at < end && *at != '"' && *at != '\\') at++;
-    return at;
+
+tracefwd_candidates tracefwd_next_candidates(const uint8_t *at, const uint8_t *end, const uint8_t *limit,
+                                             const tracefwd_fingerprints *fingerprints) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) return next_avx2(at, end, limit, fingerprints);
+#endif
+    return next_portable(at, end, limit, fingerprints);
 }

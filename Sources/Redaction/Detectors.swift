@@ -1,3 +1,4 @@
+import CShim
 import Regex
 
 /// Which rule wants what: for each entity the index of the first rule that does, -1 where none does.
@@ -9,8 +10,8 @@ final class Detectors: Sendable {
     let ibanLengths = IBANLengths()
     /// Own patterns, with their rules.
     let patterns: [(pattern: Pattern, rule: Int)]
-    /// Whether anything is wanted that the smaller set of candidates does not hold.
-    let wantsNumbers: Bool
+    /// What the candidates' loop looks for.
+    let fingerprints: tracefwd_fingerprints
     /// Whether any entity is wanted.
     let wantsEntities: Bool
 
@@ -27,7 +28,7 @@ final class Detectors: Sendable {
         (bearerToken, jwt, privateKey) = (rule(.bearerToken), rule(.jwt), rule(.privateKey))
         forms = SecretTable { wanted[$0] }
         patterns = compiled.filter { isUsed($0.key) }.sorted { $0.key < $1.key }.map { (pattern: $0.value, rule: $0.key) }
-        wantsNumbers = wanted.keys.contains { !$0.isSecret }
+        fingerprints = Fingerprints.make(secrets: wanted.keys.contains(where: \.isSecret), numbers: !wanted.keys.allSatisfy(\.isSecret))
         wantsEntities = !wanted.isEmpty
     }
 }

@@ -10,9 +10,9 @@ extension Redaction {
     }
 
     /// Searches a document that lies in `level` JSON strings. False where it is none; then the edits so far mean nothing.
-    mutating func searchDocument(_ text: Passage, level: Int) -> Bool {
-        let bottom = workspace.open.count
-        defer { workspace.open.removeLast(workspace.open.count - bottom) }
+    mutating func searchDocument(_ text: Passage, level: Int, _ redactor: Redactor) -> Bool {
+        let bottom = open.count
+        defer { open.removeLast(open.count - bottom) }
         var expected = Expected.value
         var at = text.start
         var key = -1  // where the key of the value to come begins
@@ -22,30 +22,30 @@ extension Redaction {
             let byte = text[at]
             switch (expected, byte) {
             case (.value, UInt8(ascii: "{")), (.elementOrEnd, UInt8(ascii: "{")):
-                workspace.open.append(byte)
+                open.append(byte)
                 (expected, key) = (.keyOrEnd, -1)
                 at += 1
             case (.value, UInt8(ascii: "[")), (.elementOrEnd, UInt8(ascii: "[")):
-                workspace.open.append(byte)
+                open.append(byte)
                 (expected, key) = (.elementOrEnd, -1)
                 at += 1
             case (.value, _),
                 (.elementOrEnd, _) where byte != UInt8(ascii: "]"):
-                guard let end = searchScalar(text, at, key: key, level: level) else { return false }
+                guard let end = searchScalar(text, at, key: key, level: level, redactor) else { return false }
                 (at, key, expected) = (end, -1, .next)
             case (.keyOrEnd, UInt8(ascii: "\"")), (.key, UInt8(ascii: "\"")):
                 key = at + 1
-                at = searchString(text, at, floor: at + 1, level: level)
+                at = searchString(text, at, floor: at + 1, level: level, redactor)
                 expected = .colon
             case (.colon, UInt8(ascii: ":")):
                 at += 1
                 expected = .value
-            case (.next, UInt8(ascii: ",")) where workspace.open.count > bottom:
+            case (.next, UInt8(ascii: ",")) where open.count > bottom:
                 at += 1
-                expected = workspace.open.last == UInt8(ascii: "{") ? .key : .value
+                expected = open.last == UInt8(ascii: "{") ? .key : .value
             case (.next, UInt8(ascii: "}")), (.keyOrEnd, UInt8(ascii: "}")), (.next, UInt8(ascii: "]")), (.elementOrEnd, UInt8(ascii: "]")):
                 // The signs of one pair differ by two.
-                guard workspace.open.count > bottom, workspace.open.popLast() == byte - 2 else { return false }
+                guard open.count > bottom, open.popLast() == byte - 2 else { return false }
                 at += 1
                 expected = .next
             default: return false
@@ -54,15 +54,15 @@ extension Redaction {
     }
 
     /// Searches a string or number, or passes over a literal. Gives its end; nil where it is no value.
-    private mutating func searchScalar(_ text: Passage, _ at: Int, key: Int, level: Int) -> Int? {
+    private mutating func searchScalar(_ text: Passage, _ at: Int, key: Int, level: Int, _ redactor: Redactor) -> Int? {
         switch text[at] {
-        case UInt8(ascii: "\""): return searchString(text, at, floor: key >= 0 ? key : at + 1, level: level)
+        case UInt8(ascii: "\""): return searchString(text, at, floor: key >= 0 ? key : at + 1, level: level, redactor)
         case UInt8(ascii: "t"): return literalEnd("true", text, at)
         case UInt8(ascii: "f"): return literalEnd("false", text, at)
         case UInt8(ascii: "n"): return literalEnd("null", text, at)
         default:
             guard let end = numberEnd(text, at) else { return nil }
-            searchNumber(text, at, end, floor: key >= 0 ? key : at, level: level)
+            searchNumber(text, at, end, floor: key >= 0 ? key : at, level: level, redactor)
             return end
         }
     }
@@ -94,18 +94,18 @@ extension Redaction {
         return at
     }
 
-    private mutating func searchNumber(_ text: Passage, _ start: Int, _ end: Int, floor: Int, level: Int) {
+    private mutating func searchNumber(_ text: Passage, _ start: Int, _ end: Int, floor: Int, level: Int, _ redactor: Redactor) {
         // No entity has fewer digits than a social security number.
         guard end - start >= 9 || !redactor.detectors.patterns.isEmpty else { return }
         let mark = edits.count
-        searchPlain(Passage(base: text.base, floor: floor, start: start, end: end), level: level + 1)
+        searchPlain(text.part(start, end, floor: floor), level: level + 1, redactor)
         guard edits.count > mark else { return }
         edits.insert(Edit(start: start, end: start, rule: -1, hash: 0, level: level), at: mark)
         edits.append(Edit(start: end, end: end, rule: -1, hash: 0, level: level))
     }
 
     /// Searches the string whose quotation mark is at `quote`, and gives its end. From `floor` on there is context.
-    private mutating func searchString(_ text: Passage, _ quote: Int, floor: Int, level: Int) -> Int {
+    private mutating func searchString(_ text: Passage, _ quote: Int, floor: Int, level: Int, _ redactor: Redactor) -> Int {
         let begin = quote + 1
         let end = text.base + text.end
         var stop = text.base + begin
@@ -118,21 +118,21 @@ extension Redaction {
         }
         let close = stop - text.base
         if hasEscapes {
-            searchDecoded(Passage(base: text.base, floor: floor, start: begin, end: close), level: level + 1)
+            searchDecoded(text.part(begin, close, floor: floor), level: level + 1, redactor)
         } else {
-            search(Passage(base: text.base, floor: floor, start: begin, end: close), level: level + 1)
+            search(text.part(begin, close, floor: floor), level: level + 1, redactor)
         }
         return close < text.end ? close + 1 : close
     }
 
     /// Searches a string with escapes: its decoded form, with the context before it as it is written.
-    private mutating func searchDecoded(_ raw: Passage, level: Int) {
+    private mutating func searchDecoded(_ raw: Passage, level: Int, _ redactor: Redactor) {
         let context = min(64, raw.start - raw.floor)
-        while workspace.decoded.count <= level { workspace.decoded.append([]) }
-        var buffer = workspace.decoded[level]
-        workspace.decoded[level] = []
-        defer { workspace.decoded[level] = buffer }
-        let room = context + raw.end - raw.start
+        while decoded.count <= level { decoded.append([]) }
+        var buffer = decoded[level]
+        decoded[level] = []
+        defer { decoded[level] = buffer }
+        let room = context + raw.end - raw.start + 128  // some behind it, for those that look at many bytes at once
         if buffer.count < room { buffer = [UInt8](repeating: 0, count: max(room, 2 * buffer.count)) }
         let mark = edits.count
         buffer.withUnsafeMutableBufferPointer { buffer in
@@ -140,7 +140,8 @@ extension Redaction {
             base.update(from: raw.base + raw.start - context, count: context)
             let count = JSONString.decode(raw.base + raw.start, raw.base + raw.end, to: base + context)
             work += count
-            search(Passage(base: UnsafePointer(base), floor: 0, start: context, end: context + count), level: level)
+            let text = Passage(base: UnsafePointer(base), floor: 0, start: context, end: context + count, limit: room)
+            search(text, level: level, redactor)
         }
         guard edits.count > mark else { return }
         var ruler = JSONString.Ruler(raw.base + raw.start, raw.base + raw.end)

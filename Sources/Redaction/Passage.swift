@@ -9,6 +9,11 @@ struct Passage {
     let floor: Int
     let start: Int
     let end: Int
+    /// The end of the memory around it, for those that look at many bytes at once.
+    let limit: Int
+
+    /// A part of the passage, or of what is around it.
+    func part(_ start: Int, _ end: Int, floor: Int) -> Passage { Passage(base: base, floor: floor, start: start, end: end, limit: limit) }
 
     subscript(_ index: Int) -> UInt8 { @inline(__always) get { base[index] } }
 

@@ -10,12 +10,16 @@ extension Scan {
         let most = northAmerican ? 11 : 15
         var at = digits
         var count = 0
+        var groups = 0
+        var trailing = 0  // digits of the last group
         var end = digits
         while at < text.end {
             let group = at
             at = text.runEnd(ByteClass.digit, from: at, limit: 17)
             guard at > group, count + at - group <= most else { break }
             count += at - group
+            trailing = at - group
+            groups += 1
             end = at
             // One sign between digits, or two different ones: `) `, ` (`.
             let first = text.byte(at)
@@ -26,6 +30,10 @@ extension Scan {
         }
         work += at - plus
         guard count >= 8, count > code, !text.byte(end).isDigit, endsPhone(end) else { return }
+        // Two groups with a dot between are a decimal fraction, unless the first is the country code: +49.30901820.
+        if groups == 2, text.runEnd(ByteClass.digit, from: digits) > digits + code, text.byte(end - trailing - 1) == UInt8(ascii: ".") {
+            return
+        }
         if northAmerican {
             guard count == 11, isNorthAmerican(from: digits + 1, to: end) else { return }
         }

@@ -2,46 +2,52 @@
 import CShim
 import Regex
 
-/// One text on its way through a redactor.
+/// A text on its way through a redactor, and the memory that this takes.
 struct Redaction: ~Copyable {
     /// How deep JSON within the strings of JSON is read. Deeper down a string is searched as it reads.
     static let nestingMax = 8
+    /// No entity is shorter: a@b.de, fd00::
+    private static let shortest = 6
+    /// Larger buffers are given back after each text.
+    private static let keptBytesMax = 1 << 20
 
-    let redactor: Redactor
-    let workspace: RedactionWorkspace
-    var edits: [Edit]
-    private var matches: [Match]
+    /// What is to be changed, in the order of the text.
+    var edits: [Edit] = []
+    private var matches: [Match] = []
+    /// What is open in a document, for all levels.
+    var open: [UInt8] = []
+    /// Decoded strings, one for each level.
+    var decoded: [[UInt8]] = []
+    /// Bytes that were looked at, beyond the candidates' loop. For tests of linear time.
     var work = 0
 
-    init(_ redactor: Redactor, _ workspace: RedactionWorkspace) {
-        self.redactor = redactor
-        self.workspace = workspace
-        workspace.edits.removeAll(keepingCapacity: true)
-        workspace.matches.removeAll(keepingCapacity: true)
-        edits = workspace.edits
-        matches = workspace.matches
-        workspace.edits = []
-        workspace.matches = []
+    init() {}
+
+    /// Searches a text: `edits` says what was found.
+    mutating func search(_ text: UnsafeBufferPointer<UInt8>, _ redactor: Redactor) {
+        edits.removeAll(keepingCapacity: true)
+        work = 0
+        guard let base = text.baseAddress else { return }
+        search(Passage(base: base, floor: 0, start: 0, end: text.count, limit: text.count), level: 0, redactor)
     }
 
-    /// Gives the edits in the order of the text, and its memory back to the workspace.
-    consuming func finish() -> [Edit] {
-        workspace.matches = matches
-        workspace.work = work
-        workspace.edits = edits
-        let edits = workspace.edits
-        workspace.shrink()
-        return edits
+    /// Gives back what an unusually large text needed.
+    mutating func shrink(after textLength: Int) {
+        guard textLength > Self.keptBytesMax / 32 else { return }
+        if matches.capacity * MemoryLayout<Match>.stride > Self.keptBytesMax { matches = [] }
+        if edits.capacity * MemoryLayout<Edit>.stride > Self.keptBytesMax { edits = [] }
+        if open.capacity > Self.keptBytesMax { open = [] }
+        for level in decoded.indices where decoded[level].capacity > Self.keptBytesMax { decoded[level] = [] }
     }
 
     /// Searches a text that lies in `level` JSON strings.
-    mutating func search(_ text: Passage, level: Int) {
+    mutating func search(_ text: Passage, level: Int, _ redactor: Redactor) {
         if level < Self.nestingMax, isDocumentLike(text) {
             let mark = edits.count
-            if searchDocument(text, level: level) { return }
+            if searchDocument(text, level: level, redactor) { return }
             edits.removeLast(edits.count - mark)
         }
-        searchPlain(text, level: level)
+        searchPlain(text, level: level, redactor)
     }
 
     /// Whether the first byte is one that a document begins with. A bare number or literal is a text.
@@ -59,12 +65,12 @@ struct Redaction: ~Copyable {
     static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
 
     /// Searches a text as it stands.
-    mutating func searchPlain(_ text: Passage, level: Int) {
-        if redactor.detectors.wantsEntities { scan(text) }
+    mutating func searchPlain(_ text: Passage, level: Int, _ redactor: Redactor) {
+        if redactor.detectors.wantsEntities { scan(text, redactor.detectors) }
         for (pattern, rule) in redactor.detectors.patterns { search(text, for: pattern, rule) }
         guard !matches.isEmpty else { return }
         resolveOverlaps(&matches)
-        searchGaps(of: text)
+        searchGaps(of: text, redactor.detectors)
         for match in matches {
             let replacement = redactor.replacements[match.rule]
             var hash: UInt32 = 0
@@ -76,8 +82,9 @@ struct Redaction: ~Copyable {
         matches.removeAll(keepingCapacity: true)
     }
 
-    private mutating func scan(_ text: Passage) {
-        var scan = Scan(text, redactor.detectors, into: matches)
+    private mutating func scan(_ text: Passage, _ detectors: Detectors) {
+        guard text.end - text.start >= Self.shortest else { return }
+        var scan = Scan(text, detectors, into: matches)
         matches = []
         scan.run()
         work += scan.work
@@ -86,17 +93,15 @@ struct Redaction: ~Copyable {
 
     /// Looks again between what was found, as if each stretch stood alone: a value may have been hidden by its neighbour, as `fe80::` in
     /// `fe80::jane@example.com`. What is found here may hide something again; after three rounds it would have been built on purpose.
-    private mutating func searchGaps(of text: Passage) {
-        guard redactor.detectors.wantsEntities else { return }
+    private mutating func searchGaps(of text: Passage, _ detectors: Detectors) {
+        guard detectors.wantsEntities else { return }
         for _ in 0..<3 {
             let known = matches
             matches.removeAll(keepingCapacity: true)
             var begin = text.start
             for index in 0...known.count {
                 let end = index < known.count ? known[index].start : text.end
-                if end - begin > 3 {
-                    scan(Passage(base: text.base, floor: index == 0 ? text.floor : begin, start: begin, end: end))
-                }
+                scan(text.part(begin, end, floor: index == 0 ? text.floor : begin), detectors)
                 if index < known.count { begin = known[index].end }
             }
             let isDone = matches.isEmpty

@@ -7,6 +7,7 @@ public enum RedactionError: Error, Equatable, CustomStringConvertible {
     /// A rule wants hashes and no key was given.
     case noHashKey(rule: Int)
 
+    /// What is wrong, for a person.
     public var description: String {
         switch self {
         case .pattern(let rule, let error): "redact[\(rule)]: \(error)"

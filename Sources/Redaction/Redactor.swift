@@ -65,12 +65,11 @@ public struct Redactor: Sendable {
     private func withEdits<Result>(
         of text: UnsafeRawBufferPointer, _ workspace: RedactionWorkspace, _ body: ([Edit], UnsafePointer<UInt8>) -> Result
     ) -> Result? {
-        guard let base = text.assumingMemoryBound(to: UInt8.self).baseAddress, text.count > 0 else { return nil }
-        var redaction = Redaction(self, workspace)
-        redaction.search(Passage(base: base, floor: 0, start: 0, end: text.count), level: 0)
-        let edits = redaction.finish()
-        guard !edits.isEmpty else { return nil }
-        return body(edits, base)
+        let bytes = text.assumingMemoryBound(to: UInt8.self)
+        workspace.redaction.search(bytes, self)
+        defer { workspace.redaction.shrink(after: bytes.count) }
+        guard let base = bytes.baseAddress, !workspace.redaction.edits.isEmpty else { return nil }
+        return body(workspace.redaction.edits, base)
     }
 }
 

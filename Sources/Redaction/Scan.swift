@@ -33,26 +33,27 @@ struct Scan: ~Copyable {
     /// Looks for all entities.
     mutating func run() {
         if text.floor < text.start, detectors.bearerToken >= 0 { findBearerTokenBehindKey() }
-        let set = detectors.wantsNumbers ? TRACEFWD_ALL : TRACEFWD_SECRETS
-        let end = text.base + text.end
+        let end = text.base + text.end, limit = text.base + text.limit
         var block = text.base + text.start
-        while block < end {
-            let candidates = tracefwd_next_candidates(block, end, set)
-            guard candidates.mask != 0 else { return }
-            block = candidates.block
-            var mask = candidates.mask
-            while mask != 0 {
-                let resume = block + mask.trailingZeroBitCount - text.base
-                mask &= mask - 1
-                let next = look(at: resume) - (block - text.base)
-                if next >= 64 {
-                    mask = 0
-                    block += next - 64
-                } else if next > 0 {
-                    mask &= ~0 << UInt64(next)
+        withUnsafePointer(to: detectors.fingerprints) { fingerprints in
+            while block < end {
+                let candidates = tracefwd_next_candidates(block, end, limit, fingerprints)
+                guard candidates.mask != 0 else { return }
+                block = candidates.block
+                var mask = candidates.mask
+                while mask != 0 {
+                    let at = block + mask.trailingZeroBitCount - text.base
+                    mask &= mask - 1
+                    let next = look(at: at) - (block - text.base)
+                    if next >= 64 {
+                        mask = 0
+                        block += next - 64
+                    } else {
+                        mask &= ~0 << UInt64(next)
+                    }
                 }
+                block += 64
             }
-            block += 64
         }
     }
 
@@ -61,21 +62,30 @@ struct Scan: ~Copyable {
     private mutating func look(at: Int) -> Int {
         switch text[at] {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): return digits(from: at)
-        case UInt8(ascii: "_"), UInt8(ascii: "="): findKey(anchor: at)
-        case UInt8(ascii: "-"): return hyphen(at)
         case UInt8(ascii: ":"): colon(at)
-        default: other(at)
+        case UInt8(ascii: "-"): return hyphen(at)
+        case UInt8(ascii: "@"): if detectors.email >= 0 { findEmail(around: at) }
+        case UInt8(ascii: "."): if detectors.macAddress >= 0 { findDottedMAC(firstDot: at) }
+        default: letter(at)
         }
         return at + 1
     }
 
-    private mutating func hyphen(_ at: Int) -> Int {
-        if text.byte(at + 1) == UInt8(ascii: "-") {
-            if detectors.privateKey >= 0 { return findPrivateKey(firstHyphen: at) }
-            return text.runEnd(UInt8(TRACEFWD_HYPHEN), from: at)
+    private mutating func letter(_ at: Int) {
+        switch text.byte(at + 1) {
+        case UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "="), UInt8(ascii: "a"), UInt8(ascii: "G"): findKey(anchor: at + 1)
+        case UInt8(ascii: "A"): findKey(anchor: at)
+        case UInt8(ascii: "z"), UInt8(ascii: "Z"):
+            findKey(anchor: at)
+            if detectors.bearerToken >= 0 { findBearerToken(letter: at) }
+        case UInt8(ascii: "o"): if detectors.slackToken >= 0 { findSlackToken(at) }
+        case UInt8(ascii: "y"): if detectors.jwt >= 0 { findJWT(at) }
+        default: break  // The groups' sets take in more than they list.
         }
-        findKey(anchor: at)
-        if detectors.slackToken >= 0 { findSlackToken(hyphen: at) }
+    }
+
+    private mutating func hyphen(_ at: Int) -> Int {
+        if detectors.privateKey >= 0, text.byte(at + 1) == UInt8(ascii: "B") { return findPrivateKey(lastHyphen: at) }
         if detectors.macAddress >= 0 { findHyphenMAC(firstHyphen: at) }
         return at + 1
     }
@@ -84,21 +94,8 @@ struct Scan: ~Copyable {
         if text.byte(at + 1) == UInt8(ascii: "/") {
             findKey(anchor: at)
             if detectors.basicAuth >= 0 { findPassword(colon: at) }
-            return
-        }
-        if detectors.telegramToken >= 0, text.byte(at - 1).isDigit { findTelegramToken(colon: at) }
-        if detectors.ipAddress >= 0 || detectors.macAddress >= 0 { findColonAddress(around: at) }
-    }
-
-    private mutating func other(_ at: Int) {
-        switch text[at] {
-        case UInt8(ascii: "@"): if detectors.email >= 0 { findEmail(around: at) }
-        case UInt8(ascii: "."): if detectors.macAddress >= 0 { findDottedMAC(firstDot: at) }
-        case UInt8(ascii: "d"): findKey(anchor: at + 1)
-        case UInt8(ascii: "y"): if detectors.jwt >= 0 { findJWT(at - 1) }
-        default:
-            findKey(anchor: at)
-            if detectors.bearerToken >= 0 { findBearerToken(letter: at) }
+        } else if detectors.ipAddress >= 0 || detectors.macAddress >= 0 {
+            findColonAddress(around: at)
         }
     }
 
@@ -122,7 +119,8 @@ struct Scan: ~Copyable {
         case 13...19: if detectors.creditCard >= 0 { findBareCard(begin, end) }
         default: break
         }
-        // A slash or colon behind the run, and any key around it, are candidates of their own.
+        if next == UInt8(ascii: ":"), detectors.telegramToken >= 0 { findTelegramToken(colon: end) }
+        if next == UInt8(ascii: "_") { findKey(anchor: end) }
         return end
     }
 }

@@ -45,11 +45,10 @@ extension Scan {
         return true
     }
 
-    /// Looks for a Slack token around the hyphen behind `xox.`: groups of digits, then the token.
-    mutating func findSlackToken(hyphen: Int) {
-        let begin = hyphen - 4
-        guard begin >= text.start, text[begin] == UInt8(ascii: "x"), text[begin + 1] == UInt8(ascii: "o"),
-            text[begin + 2] == UInt8(ascii: "x"),
+    /// Looks for a Slack token that begins at `begin`: `xox` and a letter, groups of digits, then the token.
+    mutating func findSlackToken(_ begin: Int) {
+        guard text.end - begin > 4, text[begin] == UInt8(ascii: "x"), text[begin + 1] == UInt8(ascii: "o"),
+            text[begin + 2] == UInt8(ascii: "x"), text[begin + 4] == UInt8(ascii: "-"),
             !tracefwd_is(text.byte(begin - 1), ByteClass.base64URL) || text.isEscapeLetter(begin - 1)
         else { return }
         switch text[begin + 3] {
@@ -58,7 +57,7 @@ extension Scan {
             break
         default: return
         }
-        var at = hyphen + 1
+        var at = begin + 5
         var best: Int?
         for _ in 0..<4 {
             let group = text.runEnd(ByteClass.digit, from: at)
@@ -227,11 +226,10 @@ extension Scan {
 
     // MARK: Private keys (RFC 7468, and OpenPGP's armour)
 
-    /// Looks for a private key around the first hyphen of a row. Gives the end of the key, or of the row.
-    mutating func findPrivateKey(firstHyphen: Int) -> Int {
-        let row = text.runEnd(UInt8(TRACEFWD_HYPHEN), from: firstHyphen)
-        work += row - firstHyphen
-        guard row - firstHyphen >= 5, let body = label("BEGIN ", at: row) else { return row }
+    /// Looks for a private key behind the hyphen before `BEGIN`. Gives where to go on: behind the key.
+    mutating func findPrivateKey(lastHyphen: Int) -> Int {
+        let begin = lastHyphen - 4
+        guard text.has(Self.hyphens, at: begin), let body = label("BEGIN ", at: lastHyphen + 1) else { return lastHyphen + 1 }
         var at = body
         var end = text.end
         while at < text.end {
@@ -243,8 +241,8 @@ extension Scan {
             }
             at = close
         }
-        work += end - row
-        add(row - 5, end, detectors.privateKey)
+        work += end - begin
+        add(begin, end, detectors.privateKey)
         return end
     }
 
@@ -280,11 +278,12 @@ extension Scan {
         return at == end && (end - begin > 1 || !text[begin].isAlnum)
     }
 
-    /// Whether a template puts the value here: `${PASSWORD}`, `$PASSWORD`, `{password}`, `%s`.
+    /// Whether a template puts the value here, or redaction took it: `${PASSWORD}`, `$PASSWORD`, `{password}`, `%s`, `[secret]`.
     private mutating func isVariable(_ begin: Int, _ end: Int) -> Bool {
         work += end - begin
         switch text[begin] {
         case UInt8(ascii: "{"): return text[end - 1] == UInt8(ascii: "}")
+        case UInt8(ascii: "["): return text[end - 1] == UInt8(ascii: "]")
         case UInt8(ascii: "$"):
             if text.byte(begin + 1) == UInt8(ascii: "{") { return text[end - 1] == UInt8(ascii: "}") }
             var at = begin + 1
