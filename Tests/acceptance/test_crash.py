@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +18,14 @@ from conftest import MakeDaemon
 from crash.books import Books, Taken, Violation
 from crash.campaign import Campaign
 from crash.lines import ids
+from crash.plan import Round
 from crash.platform import Copy
 from crash.spool import Cursor, Look
 from daemon import QUICK
 from sink import OTLPSink
 from spans import make_spans
 
-SEED = int(os.environ.get("TRACEFWD_SEED", "6"))
+SEED = int(os.environ.get("TRACEFWD_SEED", "50"))
 """Of the default the first 16 rounds have each kind of kill and of platform."""
 
 
@@ -46,6 +50,39 @@ def test_a_log_that_forgets_acknowledged_spans_is_found(folder: Path) -> None:
 
     with pytest.raises(Violation, match="acknowledged|shown|ledger"):
         Forgetful(folder, SEED).run(4)
+
+
+def test_a_cursor_that_runs_ahead_is_found(folder: Path) -> None:
+    """After a kill the collector's cursor is put at the end of the log, with books that balance: its spans are lost to it."""
+
+    class Hasty(Campaign):
+        def look(self) -> None:
+            super().look()
+            if self.books.run > 2:
+                return
+            with sqlite3.connect(self.daemon.spool) as spool:
+                (end,) = spool.execute("SELECT max(last_id) FROM segments").fetchone()
+                (consumer,) = spool.execute("SELECT id FROM consumers WHERE name = 'collector'").fetchone()
+                spool.execute("UPDATE consumers SET position = ?, settled = '' WHERE id = ?", (end, consumer))
+                spool.execute("DELETE FROM ledger WHERE consumer = ?", (consumer,))
+                spool.execute("INSERT INTO ledger VALUES (?, 'delivered', '', 'all', ?, 0)", (consumer, end))
+                spool.execute("DELETE FROM dead_letters WHERE consumer = ?", (consumer,))
+                spool.execute("DELETE FROM dead_spans WHERE span NOT IN (SELECT span FROM dead_letters)")
+
+    with pytest.raises(Violation, match="LOST: .* never reached collector"):
+        Hasty(folder, SEED).run(2)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="power.c needs a C compiler")
+def test_a_power_cut_takes_what_was_not_synced(folder: Path) -> None:
+    """With `durability: os` an ack says nothing of the disk: a kill that is a power cut loses acknowledged spans, and that is found."""
+
+    class Careless(Campaign):
+        def configure(self, round: Round | None, run: int) -> None:
+            super().configure(round and replace(round, durability="os"), run)
+
+    with pytest.raises(Violation, match="acknowledged|shown"):
+        Careless(folder, SEED, power_cuts=True).run(16)
 
 
 @pytest.mark.parametrize("seed", range(3))

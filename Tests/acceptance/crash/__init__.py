@@ -1,13 +1,16 @@
 """Kills the real daemon with SIGKILL at random moments, round after round over one spool, and checks the books end to end.
 
     make crash ROUNDS=300                  a long run; SEED=n repeats a plan (not the microsecond of a kill)
-    PYTHONPATH=Tests/acceptance python3 -m crash --rounds 300 --seed 7 [--verbose]
+    PYTHONPATH=Tests/acceptance python3 -m crash --rounds 300 --seed 7 [--verbose] [--power-cuts] [--drop-oldest]
 
 One spool, two HTTP destinations whose platforms are processes of their own, and a `file`. Each round starts the daemon, lets writers write
 (unix socket with acks, without, UDP; each line has a number of its own), and ends with a kill: at some moment, during the start, a reload,
 the drain of a SIGTERM, a checkpoint, near `max_size`, while stopped by SIGSTOP, twice in quick succession. Meanwhile each platform is well,
 fails, is slow, flaky, frozen (SIGSTOP) or down (SIGKILL); it always refuses some spans for good, so that there are dead letters. At the end
 all is well again, everything settles, and the dead letters are replayed. What differs from round to round stands in `plan.py`.
+
+With `--power-cuts` most kills take with them what was not synced, in parts (`power.c`): then an ack is held to the disk, not to the kernel.
+With `--drop-oldest` a spool that is full lets the oldest spans go, of any destination.
 
 What must hold, or the exit status is 1 and the folder stays (`books.py` has the checks, each with its sentence):
 

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--drop-oldest", action="store_true", help="a full spool drops what is oldest: any destination's spans may expire")
+    parser.add_argument("--power-cuts", action="store_true", help="what was not synced at a kill is lost too (needs cc)")
     parser.add_argument("--verbose", action="store_true", help="a line each round")
     words = parser.parse_args()
     if not BINARY.is_file():
@@ -30,7 +31,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="tfw-"))
     print(f"crash --rounds {words.rounds} --seed {words.seed}, in {folder}", flush=True)
     tell = (lambda text: print(text, flush=True)) if words.verbose else (lambda text: None)
-    campaign = Campaign(folder, words.seed, tell, words.drop_oldest)
+    campaign = Campaign(folder, words.seed, tell, words.drop_oldest, words.power_cuts)
     try:
         status = campaign.run(words.rounds)
     except Exception as error:

@@ -15,6 +15,7 @@ from crash.archive import Archive
 from crash.books import SETTLE_SECONDS, Books, Taken, demand
 from crash.plan import HTTP, Round, plan
 from crash.platform import Copy, Platform
+from crash.power import Power
 from crash.summary import Summary
 from daemon import QUICK, Daemon, Status, eventually, free_port, parse_metrics
 
@@ -25,9 +26,17 @@ BATCH = {"collector": 50, "hook": 40, "archive": 200}
 class Campaign:
     """One spool's life under kills."""
 
-    def __init__(self, folder: Path, seed: int, tell: Callable[[str], None] = lambda text: None, drop_oldest: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        tell: Callable[[str], None] = lambda text: None,
+        drop_oldest: bool = False,
+        power_cuts: bool = False,
+    ) -> None:
         self.folder = folder
         self.drop_oldest = drop_oldest
+        self.power = Power(folder) if power_cuts else None
         self.seed = seed
         self.tell = tell
         self.chance = random.Random(seed)
@@ -76,11 +85,12 @@ class Campaign:
     def configure(self, round: Round | None, run: int) -> None:
         """Writes the configuration of a run; each request bears its number, whenever its platform gets to it."""
         tight = round is not None and round.tight
-        frozen = round is None or "frozen" in [*round.modes.values(), *(round.change or ())[2:]]
         hold = {"max": "100%", "when_full": "hold"}
         catch_up = "live_first" if round is not None and round.live_first else "fifo"
-        http = {**QUICK, "headers": {"x-run": str(run)}, "timeout": "2s" if frozen else "15s", "connect_timeout": "1s", "workers": WORKERS}
+        http = {**QUICK, "headers": {"x-run": str(run)}, "connect_timeout": "300ms", "workers": WORKERS}
         base = {name: f"http://127.0.0.1:{platform.port}" for name, platform in self.platforms.items()}
+        # A frozen platform is given up several times a round, and gets to all of that when it is well again.
+        timeout = {name: "400ms" if round is not None and name in round.frozen else "15s" for name in HTTP}
         self.daemon.config |= {
             "spool": {
                 "path": str(self.daemon.spool),
@@ -95,6 +105,7 @@ class Campaign:
                 "collector": {
                     "type": "otlp",
                     "endpoint": base["collector"],
+                    "timeout": timeout["collector"],
                     **http,
                     "max_spans": BATCH["collector"],
                     "backlog": hold,
@@ -103,11 +114,13 @@ class Campaign:
                 "hook": {
                     "type": "webhook",
                     "url": base["hook"],
+                    "timeout": timeout["hook"],
                     "format": "ndjson",
                     "sign": "none",
                     **http,
                     "max_spans": BATCH["hook"],
                     "backlog": {"max": "3MiB", "when_full": "expire"},
+                    "max_age": "2s" if round is not None and round.ages else "72h",
                 },
                 "archive": {
                     "type": "file",
@@ -127,7 +140,8 @@ class Campaign:
         self.books.run += 1
         self.configure(round, self.books.run)
         self.launched = self.books.proof = time.monotonic()
-        self.daemon.launch()
+        watched = self.power is not None and round is not None and round.durability == "fsync"
+        self.daemon.launch(self.power.environment if self.power and watched else None)
 
     def round(self, round: Round) -> None:
         """From a start to what the disk says after the kill."""
@@ -156,6 +170,11 @@ class Campaign:
                 change.cancel()
                 change.join()
         writers.stop(threads)
+        if self.power and round.durability == "fsync" and self.chance.random() < 0.7:
+            self.summary.cuts += 1
+            self.summary.undone += self.power.cut(self.folder, self.chance)
+        elif self.power:
+            self.power.forget()
         self.look()
 
     def ready(self) -> None:
@@ -281,10 +300,10 @@ class Campaign:
                 books.destinations[name].disturbed.add(run)
         self.collect()
         place = spool.copy_files(self.daemon.spool, self.folder / "copy")
-        if place.exists() and place.stat().st_size:
+        look = self.reader.look(place)
+        if look.accepted:
             verdict = self.daemon.run("spool", "verify", "--path", str(place))
             demand(verdict.returncode == 0, f"spool verify, after run {run}:\n{verdict.stdout}{verdict.stderr}")
-        look = self.reader.look(place)
         books.killed(look, books.proof, self.killed_at, self.launched)
         early, late = self.archive.read(books.proof - SETTLE_SECONDS)
         for part, copies, at in (("early", early, books.proof - SETTLE_SECONDS), ("late", late, self.killed_at - 1e-6)):

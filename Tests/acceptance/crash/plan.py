@@ -35,11 +35,19 @@ class Round:
     """The reload takes a destination away; the next start, or another reload, brings it back."""
     live_first: bool
     """After an outage the collector gets the newest spans first."""
+    ages: bool
+    """The hook's spans expire after two seconds."""
     pause: bool
     """The collector is paused by a person, and stays so until a round that lets it go on."""
     replay: bool
     """Dead letters are replayed in this round."""
     seed: int
+
+    @property
+    def frozen(self) -> set[str]:
+        """Platforms that are frozen at some time in it."""
+        changed = {self.change[1]} if self.change and self.change[2] == "frozen" else set()
+        return {name for name, mode in self.modes.items() if mode == "frozen"} | changed
 
 
 def plan(seed: int) -> Iterator[Round]:
@@ -61,10 +69,11 @@ def plan(seed: int) -> Iterator[Round]:
             change=change,
             tight=chance.random() < 0.4,
             large=chance.random() < 0.1,
-            durability="os" if chance.random() < 0.2 else "fsync",
+            durability=one_of({"fsync": 15, "os": 3, "none": 2}),
             when_full={"block": "300ms"} if chance.random() < 0.3 else "reject",
             remove=chance.random() < 0.4,
             live_first=chance.random() < 0.3,
+            ages=chance.random() < 0.15,
             pause=chance.random() < 0.08,
             replay=chance.random() < 0.15,
             seed=chance.getrandbits(32),

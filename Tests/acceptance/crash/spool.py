@@ -64,8 +64,14 @@ class Reader:
 
     def look(self, path: Path) -> Look:
         """Everything of a copy."""
-        database = sqlite3.connect(path)
+        if not path.exists():
+            return Look(1, 0, {}, {}, {}, {})
+        # Reading alone leaves the WAL as it is: `spool verify` is to find it so.
+        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
+            if database.execute("PRAGMA user_version").fetchone() == (0,):
+                # The very first start was killed before it had made the tables.
+                return Look(1, 0, {}, {}, {}, {})
             names = dict(database.execute("SELECT id, name FROM consumers"))
             oldest, accepted = database.execute("SELECT coalesce(min(first_id), 1), coalesce(max(last_id), 0) FROM segments").fetchone()
             look = Look(oldest, accepted, {}, {name: {} for name in names.values()}, {}, {})

@@ -27,6 +27,10 @@ class Summary:
     kills: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
     """Kills that were to wait for something, and did not wait in vain."""
+    cuts: int = 0
+    """Kills that were power cuts too."""
+    undone: int = 0
+    """Writes that these took back."""
     recoveries: list[float] = field(default_factory=list)
     """Seconds from a start after a kill until the sources are open."""
     seconds: float = 0
@@ -47,6 +51,7 @@ class Summary:
         return "\n".join(
             [
                 f"rounds {self.kills.total()} in {self.seconds:.0f} s: {kills}; met: {dict(self.met)}",
+                f"of these as a power cut: {self.cuts}, which took back {self.undone} writes that were not synced",
                 f"spans: {len(books.state)} written, {status.accepted} accepted, {books.acknowledged} acknowledged, 0 of these lost",
                 f"accepted twice, because their writer was told nothing and sent them again: {again}",
                 f"from a start after a kill until the sources are open: {extent(self.recoveries)}",
