@@ -1,5 +1,5 @@
-/// Where a program finds its variables while it runs.
-public protocol Activation {
+/// Where a program finds its variables while it runs. A class: a host makes one and points it at one span after the other.
+public protocol Activation: AnyObject {
     /// The value of a variable by its slot: the number in `Environment.variables`. Asked for only when the expression comes to it, and each
     /// time it does; what is dear to make is for the activation to keep. What it gives must live until the program is done: it may lie in
     /// the activation's own memory or be made in the arena.
@@ -7,7 +7,7 @@ public protocol Activation {
 }
 
 /// Variables by their names, copied: for tests, for `rules try`, for anything that runs seldom.
-public struct Bindings: Activation, Sendable {
+public final class Bindings: Activation, Sendable {
     private let values: [OwnedValue?]
 
     /// Variables that `environment` declares and that stand here have these values; the others are errors when they are read.

@@ -26,7 +26,7 @@ extension Compiler {
         case .mistaken: return .mistaken
         default:
             guard isChecked else { return .dyn }
-            fail("a \(unifier.resolve(type)) has no fields, so no '\(field)'", at: place)
+            fail("\(unifier.resolve(type)) has no fields, so no '\(field)'", at: place)
             return .mistaken
         }
     }
@@ -61,13 +61,23 @@ extension Compiler {
         let optional = Set(entries.indices.filter { entries[$0].isOptional })
         let type = ValueType.map(types?.key ?? unifier.unknown(), types?.value ?? unifier.unknown())
         let map = part(type, MapNode(keys, values, optional: optional, offset: offset(place)))
+        if isChecked, let twice = repeated(keys) { fail("this key stands here a second time", at: entries[twice].key.place) }
         return (keys + values).allSatisfy { $0.constant != nil } ? folded(map) : map
+    }
+
+    /// The first constant key that an earlier one is equal to.
+    private func repeated(_ keys: [Node]) -> Int? {
+        var seen: Set<MapKey> = []
+        return keys.indices.first { index in
+            guard let key = keys[index].constant.flatMap({ MapKey($0, isNew: true) }) else { return false }
+            return !seen.insert(key).inserted
+        }
     }
 
     private mutating func checkKey(_ type: ValueType, at place: Range<Int>) {
         switch unifier.outermost(type) {
         case .bool, .int, .uint, .string, .dyn, .unknown, .mistaken: break
-        case let other: if isChecked { fail("a map's key is a bool, int, uint or string, not a \(unifier.resolve(other))", at: place) }
+        case let other: if isChecked { fail("a map's key is a bool, int, uint or string, not \(unifier.resolve(other))", at: place) }
         }
     }
 
@@ -76,7 +86,7 @@ extension Compiler {
         case .optional(let value): return value
         case .dyn, .unknown, .mistaken: return .dyn
         case let other:
-            if isChecked { fail("an entry with '?' takes an optional value, not a \(unifier.resolve(other))", at: place) }
+            if isChecked { fail("an entry with '?' takes an optional value, not \(unifier.resolve(other))", at: place) }
             return .mistaken
         }
     }
@@ -91,7 +101,7 @@ extension Compiler {
         let locals = zip(macro.variables, types).map { bind($0, $1) }
         let condition = macro.condition.map { compile($0) }
         if let condition, isChecked, !unifier.unify([condition.type], [.bool]), let place = macro.condition?.place {
-            fail("the condition must be a bool; this is a \(unifier.resolve(condition.type))", at: place)
+            fail("the condition must be bool; this is \(unifier.resolve(condition.type))", at: place)
         }
         let result = macro.result.map { compile($0) }
         unbind(locals.count)
@@ -113,7 +123,7 @@ extension Compiler {
         case (.mapEntry, _, let result?):
             let type = ValueType.map(unifier.unknown(), unifier.unknown())
             if isChecked, !unifier.unify([type], [result.type]) {
-                fail("'transformMapEntry' makes entries: {key: value}, not a \(unifier.resolve(result.type))", at: place)
+                fail("'transformMapEntry' makes entries: {key: value}, not \(unifier.resolve(result.type))", at: place)
             }
             return part(type, TransformNode(.mapEntry, loop, condition?.node, result.node))
         case (.optionalMap, _, let result?):
@@ -122,7 +132,7 @@ extension Compiler {
         case (.optionalFlatMap, _, let result?):
             let type = ValueType.optional(unifier.unknown())
             if isChecked, !unifier.unify([type], [result.type]) {
-                fail("'optFlatMap' takes an expression that gives an optional, not a \(unifier.resolve(result.type))", at: place)
+                fail("'optFlatMap' takes an expression that gives an optional, not \(unifier.resolve(result.type))", at: place)
             }
             return part(type, OptionalMapNode(loop.range, local: loop.locals[0], result.node, isFlat: true, offset: loop.offset))
         default: return mistaken(at: place)
@@ -140,7 +150,7 @@ extension Compiler {
         case .dyn, .unknown, .mistaken: break
         default:
             if isChecked {
-                fail("this goes over \(isOptional ? "an optional" : "a list or a map"), not a \(unifier.resolve(type))", at: place)
+                fail("this goes over \(isOptional ? "an optional" : "a list or a map"), not \(unifier.resolve(type))", at: place)
             }
             return macro.variables.map { _ in .mistaken }
         }

@@ -1,16 +1,29 @@
 /// What one evaluation may spend and what it makes on the way. Texts, lists and maps made here live as long as the arena; an evaluation
 /// that makes none allocates nothing.
 public struct Arena: ~Copyable {
-    // A unit is a step or 16 bytes looked at. Below zero the evaluation is over, whatever its parts still say.
+    // Below zero the evaluation is over, whatever its parts still say.
     private(set) var budget: Int
-    private var buffers: [UnsafeMutableRawBufferPointer] = []
-    private var objects: [AnyObject] = []
+    // Made with the first thing that needs keeping: most evaluations need none.
+    private var contents: Contents?
 
     /// An arena with a budget, in units: a step, an iteration, or 16 bytes looked at or made.
     public init(budget: Int) { self.budget = budget }
 
-    deinit {
-        for buffer in buffers { buffer.deallocate() }
+    /// Keeps what was made, and lets it go with the arena.
+    private final class Contents {
+        var buffers: [UnsafeMutableRawBufferPointer] = []
+        var objects: [AnyObject] = []
+
+        deinit {
+            for buffer in buffers { buffer.deallocate() }
+        }
+    }
+
+    private mutating func kept() -> Contents {
+        if let contents { return contents }
+        let new = Contents()
+        contents = new
+        return new
     }
 
     var isExhausted: Bool { budget < 0 }
@@ -76,7 +89,7 @@ public struct Arena: ~Copyable {
 
     /// Keeps an object alive as long as the arena.
     public mutating func keep<Object: AnyObject>(_ object: Object) -> Unmanaged<Object> {
-        objects.append(object)
+        kept().objects.append(object)
         return Unmanaged.passUnretained(object)
     }
 
@@ -84,7 +97,7 @@ public struct Arena: ~Copyable {
     mutating func literal(_ bytes: [UInt8]) -> UnsafeRawBufferPointer {
         guard !bytes.isEmpty else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
-        buffers.append(buffer)
+        kept().buffers.append(buffer)
         buffer.copyBytes(from: bytes)
         return UnsafeRawBufferPointer(buffer)
     }
@@ -93,7 +106,7 @@ public struct Arena: ~Copyable {
         guard spend(1 + capacity >> 4) else { return nil }
         guard capacity > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 8)
-        buffers.append(buffer)
+        kept().buffers.append(buffer)
         return UnsafeRawBufferPointer(rebasing: buffer[..<fill(buffer)])
     }
 }

@@ -147,6 +147,8 @@ extension Compiler {
     {
         guard isChecked else { return mistaken(functions.isEmpty ? .unknownFunction : .noSuchOverload, at: place) }
         let types = arguments.map { unifier.resolve($0.type).description }
+        // What a macro became is told by the macro's name.
+        let name = name.replacing("@", with: "")
         if let symbol = Operator.symbol(of: name) {
             fail("no such overload: \(written(symbol, types))\(numberHint(symbol, arguments))", at: place)
         } else if functions.isEmpty {

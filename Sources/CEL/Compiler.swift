@@ -33,7 +33,7 @@ struct Compiler: ~Copyable {
     init(_ environment: Environment, _ source: [UInt8], isChecked: Bool, errors: [CompileError]) {
         (self.environment, self.source, self.isChecked, self.errors) = (environment, source, isChecked, errors)
         constants = Evaluation(
-            activation: NoActivation(), locals: UnsafeMutableBufferPointer(start: nil, count: 0), arena: Arena(budget: Limits.folding))
+            activation: NoActivation.shared, locals: UnsafeMutableBufferPointer(start: nil, count: 0), arena: Arena(budget: Limits.folding))
         localCount = environment.localBase
     }
 
@@ -51,7 +51,7 @@ struct Compiler: ~Copyable {
         let part = compiler.compile(expression)
         let type = compiler.unifier.resolve(part.type)
         if let expected, !compiler.unifier.unify([part.type], [expected]) {
-            compiler.fail("the expression must give a \(expected); this gives a \(type)", at: compiler.wholeRange)
+            compiler.fail("the expression must give \(expected); this gives \(type)", at: compiler.wholeRange)
         }
         return try compiler.finish(text, type, part.node)
     }
@@ -214,6 +214,8 @@ struct Compiler: ~Copyable {
 }
 
 /// Where constants are run: there are no variables.
-private struct NoActivation: Activation {
+private final class NoActivation: Activation, Sendable {
+    static let shared = NoActivation()
+
     func value(of slot: Int, in arena: inout Arena) -> Value { .failure(.unknownVariable) }
 }

@@ -2,7 +2,9 @@
 public enum Limits {
     /// The longest expression, in bytes.
     public static let bytes = 64 << 10
-    /// How deep an expression may nest: brackets, calls, conditionals, and operators in a row (`&&` and `||` are not counted).
+    /// How many brackets, calls and conditionals may stand within each other: what fits half a mebibyte of stack with room to spare.
+    public static let nesting = 50
+    /// How deep the tree may be, operators, fields and calls in a row counted too; `&&` and `||` in a row are not, they make a flat tree.
     public static let depth = 100
     /// How many mistakes are told at once.
     public static let errors = 20

@@ -1,5 +1,5 @@
 /// Turns tokens into an expression (language definition, "Syntax"), in time linear in the text. After a mistake it goes on at the next
-/// comma, bracket or logical operator. What is nested deeper than `Limits.depth` is refused before any stack is in danger.
+/// comma, bracket or logical operator. What is nested deeper than `Limits` has it is refused before any stack is in danger.
 struct Parser {
     let source: [UInt8]
     private let tokens: [Token]
@@ -42,7 +42,8 @@ struct Parser {
     // MARK: Mistakes
 
     mutating func fail(_ message: String, at range: Range<Int>) {
-        guard !gaveUp else { return }
+        // One message a place: what follows from it is no news.
+        guard !gaveUp, errors.last?.offset != range.lowerBound else { return }
         errors.append(CompileError(message, at: range, in: source))
         if errors.count >= Limits.errors { gaveUp = true }
     }
@@ -52,7 +53,9 @@ struct Parser {
         switch current.kind {
         case .invalid: break  // the lexer has told it
         case .end: fail("the expression ends where \(wanted) is expected", at: current.range)
-        default: fail("unexpected '\(text)'; expected \(wanted)", at: current.range)
+        default:
+            let meant = ["and": "&&", "or": "||", "not": "!", "is": "=="][text].map { "; '\(text)' is written '\($0)'" }
+            fail("unexpected '\(text)'\(meant ?? "; expected \(wanted)")", at: current.range)
         }
         recover()
     }
@@ -77,12 +80,12 @@ struct Parser {
 
     mutating func make(_ kind: Expression.Kind, _ place: Range<Int>, _ children: [Expression] = []) -> Expression {
         let depth = (children.map(\.depth).max() ?? 0) + 1
-        if depth > Limits.depth { return tooDeep(place) }
+        if depth > Limits.depth { return tooDeep(Limits.depth, place) }
         return Expression(kind: kind, place: place, depth: depth)
     }
 
-    private mutating func tooDeep(_ place: Range<Int>) -> Expression {
-        fail("the expression is nested more than \(Limits.depth) deep here; split it with definitions", at: place)
+    private mutating func tooDeep(_ limit: Int, _ place: Range<Int>) -> Expression {
+        fail("the expression is nested more than \(limit) deep here; give a part of it a name, or write it flatter", at: place)
         gaveUp = true
         position = tokens.count - 1
         return Expression(kind: .mistaken, place: place, depth: 1)
@@ -93,7 +96,7 @@ struct Parser {
     private mutating func expression() -> Expression {
         nesting += 1
         defer { nesting -= 1 }
-        guard nesting <= Limits.depth else { return tooDeep(current.range) }
+        guard nesting <= Limits.nesting else { return tooDeep(Limits.nesting, current.range) }
         let condition = binary(above: 0)
         let place = current.range
         guard take("?") else { return condition }
@@ -260,7 +263,9 @@ struct Parser {
         case "true", "false", "null":
             if isAbsolute { fail("'\(name)' is a value, not a name", at: token.range) }
             return make(name == "null" ? .null : .bool(name == "true"), token.range)
-        case _ where Parser.reserved.contains(name): fail("'\(name)' is a reserved word and cannot be a name", at: token.range)
+        case _ where Parser.reserved.contains(name):
+            fail("'\(name)' is a reserved word and cannot be a name", at: token.range)
+            return make(.mistaken, token.range)
         default: break
         }
         if take("(") {

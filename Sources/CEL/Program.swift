@@ -23,21 +23,18 @@ public final class Program: @unchecked Sendable {
     }
 
     /// Runs a condition. An error of the run is thrown; whether that counts as false is for the caller.
-    public func test(_ activation: some Activation, budget: Int = Limits.budget) throws(EvaluationError) -> Bool {
-        try run(activation, budget) { evaluation throws(EvaluationError) in
-            let truth = root.test(&evaluation)
-            if evaluation.arena.isExhausted { throw EvaluationError(.tooExpensive) }
-            if truth == .failed { throw evaluation.failure }
-            return truth == .yes
-        }
+    public func test(_ activation: any Activation, budget: Int = Limits.budget) throws(EvaluationError) -> Bool {
+        if localCount > 0 { return try withLocals { locals throws(EvaluationError) in try test(activation, budget, locals) } }
+        return try test(activation, budget, UnsafeMutableBufferPointer(start: nil, count: 0))
     }
 
     /// Runs the program and shows its result to `body`: the value and what it points to hold until that returns. An error of the run is
     /// thrown.
     public func evaluate<Result>(
-        _ activation: some Activation, budget: Int = Limits.budget, _ body: (Value, inout Arena) throws(EvaluationError) -> Result
+        _ activation: any Activation, budget: Int = Limits.budget, _ body: (Value, inout Arena) throws(EvaluationError) -> Result
     ) throws(EvaluationError) -> Result {
-        try run(activation, budget) { evaluation throws(EvaluationError) in
+        try withLocals { locals throws(EvaluationError) in
+            var evaluation = Evaluation(activation: activation, locals: locals, arena: Arena(budget: budget - steps))
             let value = root.evaluate(&evaluation)
             if evaluation.arena.isExhausted { throw EvaluationError(.tooExpensive) }
             if case .error(let error) = value { throw error }
@@ -46,19 +43,27 @@ public final class Program: @unchecked Sendable {
     }
 
     /// Runs the program and copies its result.
-    public func result(_ activation: some Activation, budget: Int = Limits.budget) throws(EvaluationError) -> OwnedValue {
+    public func result(_ activation: any Activation, budget: Int = Limits.budget) throws(EvaluationError) -> OwnedValue {
         try evaluate(activation, budget: budget) { value, arena throws(EvaluationError) in try OwnedValue(value, in: &arena) }
     }
 
-    private func run<Result>(
-        _ activation: some Activation, _ budget: Int, _ body: (inout Evaluation) throws(EvaluationError) -> Result
+    private func test(
+        _ activation: any Activation, _ budget: Int, _ locals: UnsafeMutableBufferPointer<Value>
+    ) throws(EvaluationError) -> Bool {
+        var evaluation = Evaluation(activation: activation, locals: locals, arena: Arena(budget: budget - steps))
+        let truth = root.test(&evaluation)
+        if evaluation.arena.isExhausted { throw EvaluationError(.tooExpensive) }
+        if truth == .failed { throw evaluation.failure }
+        return truth == .yes
+    }
+
+    // On the stack, as far as it has room.
+    private func withLocals<Result>(
+        _ body: (UnsafeMutableBufferPointer<Value>) throws(EvaluationError) -> Result
     ) throws(EvaluationError) -> Result {
-        // Few expressions bind names; for the others this allocates nothing.
-        let locals = localCount == 0 ? UnsafeMutableBufferPointer<Value>(start: nil, count: 0) : .allocate(capacity: localCount)
-        defer { locals.deallocate() }
-        locals.initialize(repeating: .null)
-        var evaluation = Evaluation(activation: activation, locals: locals, arena: Arena(budget: budget))
-        guard evaluation.arena.spend(steps) else { throw EvaluationError(.tooExpensive) }
-        return try body(&evaluation)
+        try withUnsafeTemporaryAllocation(of: Value.self, capacity: localCount) { locals throws(EvaluationError) in
+            locals.initialize(repeating: .null)
+            return try body(locals)
+        }
     }
 }
