@@ -226,12 +226,18 @@ extension Logger {
             ["path": path, "spans": spans, "lost": lost])
     }
 
-    /// Intake shuts: no space by `spool.max_size`, or none on the disk. `policy` is `when_full`.
-    public func spoolFull(path: String, bytes: Int, bytesMax: Int, policy: String, onDisk: Bool) {
+    /// Intake shuts: no space by `spool.max_size`, or none on the disk. `policy` is `when_full`; `walBytes` are those of a write-ahead log
+    /// that a reader holds.
+    public func spoolFull(path: String, bytes: Int, bytesMax: Int, policy: String, onDisk: Bool, walBytes: Int = 0) {
+        let used = "\(bytes.humanBytes) of \(bytesMax.humanBytes) used"
         let (why, remedy) =
-            onDisk
-            ? ("the disk has no space left", "free some space there")
-            : ("\(bytes.humanBytes) of \(bytesMax.humanBytes) used", "raise spool.max_size, or see `tracefwd status` for who is behind")
+            if onDisk {
+                ("the disk has no space left", "free some space there")
+            } else if walBytes > 0 {
+                ("\(used), \(walBytes.humanBytes) by the write-ahead log, which a reader holds", "end that, `fuser -v \(path)` shows who")
+            } else {
+                (used, "raise spool.max_size, or see `tracefwd status` for who is behind")
+            }
         tell(
             .error, "spool_full", "spool \(path) is full, \(why): new spans meet when_full: \(policy); \(remedy)",
             ["path": path, "bytes": bytes, "reason": onDisk ? "disk" : "max_size"])

@@ -73,8 +73,10 @@ final class JournalBridge: Sendable {
             logger.commitFailed(path: log.options.path, code: Int(error.code), text: error.message, spans: 0)
         case .full(let disk):
             begin(full: true)
+            let status = log.status
             logger.spoolFull(
-                path: log.options.path, bytes: log.status.usedBytes, bytesMax: log.options.maxSize, policy: policy, onDisk: disk)
+                path: log.options.path, bytes: status.usedBytes, bytesMax: log.options.maxSize, policy: policy, onDisk: disk,
+                walBytes: status.hasHeldWAL(log.options) ? status.walBytes : 0)
         case .recovered:
             let (since, full, rejected) = state.withLock { ($0.troubleSince, $0.isFull, $0.rejectedAtTrouble) }
             let time = Duration.nanoseconds(Int64(now() - since))
@@ -89,11 +91,10 @@ final class JournalBridge: Sendable {
         }
     }
 
-    /// The writer copies the WAL away at 16 MiB: where it is much longer, a reader keeps an old state of the file, and with it the WAL.
     private func watchWAL() {
-        let bytes = log.status.walBytes
+        let status = log.status
+        let (isHeld, bytes) = (status.hasHeldWAL(log.options), status.walBytes)
         let change: Bool? = state.withLock { state in
-            let isHeld = bytes > StatusReport.walBytesMax
             guard isHeld != state.isWALHeld else { return nil }
             state.isWALHeld = isHeld
             return isHeld

@@ -126,10 +126,16 @@ extension StatusReport.Spool {
     init(_ status: SpoolStatus, _ options: SpoolOptions) {
         self.init(
             path: options.path, id: status.spoolID, durability: options.durability.rawValue, accepted: status.accepted,
-            oldestId: status.oldestID,
-            usedBytes: status.usedBytes, maxBytes: options.maxSize, walBytes: status.walBytes, commits: status.commits,
-            refusal: status.refusal?.rawValue, trouble: status.refusal == nil ? nil : status.trouble)
+            oldestId: status.oldestID, usedBytes: status.usedBytes, maxBytes: options.maxSize, walBytes: status.walBytes,
+            walHeld: status.hasHeldWAL(options), commits: status.commits, refusal: status.refusal?.rawValue,
+            trouble: status.refusal == nil ? nil : status.trouble)
     }
+}
+
+extension SpoolStatus {
+    /// Whether a reader keeps an old state of the file, and with it the WAL: the writer copies it away at 16 MiB, or a sixteenth of a small
+    /// spool, so one that is four times as long is not its doing.
+    func hasHeldWAL(_ options: SpoolOptions) -> Bool { walBytes > min(64 << 20, options.maxSize / 4) }
 }
 
 extension StatusReport.Source {

@@ -13,6 +13,8 @@ struct StatusReport: Codable, Sendable {
         var usedBytes: Int
         var maxBytes: Int
         var walBytes: Int
+        /// Whether a reader keeps the WAL from being begun anew.
+        var walHeld: Bool
         var commits: Int64
         /// `spool_full` or `io_error` while no spans are taken.
         var refusal: String?
@@ -70,9 +72,6 @@ struct StatusReport: Codable, Sendable {
         var balances: Bool
     }
 
-    /// A write-ahead log that is longer is kept by a reader: the writer copies it away at 16 MiB.
-    static let walBytesMax = 64 << 20
-
     var version: String
     var pid: Int32
     var uptimeSeconds: Double
@@ -87,7 +86,7 @@ struct StatusReport: Codable, Sendable {
             "spool \(spool.path): \(counted(Int(spool.accepted), "span")) accepted, \(human(bytes: spool.usedBytes)) of \(human(bytes: spool.maxBytes)) used, "
                 + "durability \(spool.durability)")
         if let trouble = spool.trouble { lines.append("  NO SPANS ARE TAKEN: \(trouble)") }
-        if spool.walBytes > Self.walBytesMax {
+        if spool.walHeld {
             lines.append(
                 "  the write-ahead log has grown to \(human(bytes: spool.walBytes)): a reader holds a transaction open, "
                     + "`fuser -v \(spool.path)` shows who")

@@ -113,6 +113,11 @@ import Testing
                 + "or see `tracefwd status` for who is behind"
         ),
         (
+            { $0.spoolFull(path: "s.db", bytes: 1 << 30, bytesMax: 1 << 30, policy: "reject", onDisk: false, walBytes: 900 << 20) },
+            "error spool s.db is full, 1 GiB of 1 GiB used, 900 MiB by the write-ahead log, which a reader holds: new spans meet "
+                + "when_full: reject; end that, `fuser -v s.db` shows who"
+        ),
+        (
             { $0.spoolFull(path: "s.db", bytes: 1 << 30, bytesMax: 10 << 30, policy: "reject", onDisk: true) },
             "error spool s.db is full, the disk has no space left: new spans meet when_full: reject; free some space there"
         ),
