@@ -220,6 +220,24 @@ def test_a_server_that_speaks_no_tls(make_daemon: MakeDaemon, target: OTLPSink, 
     assert_all_arrive(daemon, target, healthy, spans)
 
 
+def test_a_handshake_that_never_ends(make_daemon: MakeDaemon, make_server: MakeServer, healthy: OTLPSink, folder: Path) -> None:
+    """The connection opens, TLS is never answered: `connect_timeout` holds for that too."""
+    authority = Authority(folder / "ca", "test authority")
+    target = make_server(OTLPSink, tls=server_context(authority.issue("server")))
+    port = Front(target.port, front.black_hole)
+    try:
+        tls = {"ca_file": str(authority.pair.certificate)}
+        bad = {"endpoint": port.url.replace("http:", "https:"), "tls": tls, "connect_timeout": "300ms", "timeout": "60s"}
+        daemon = start(make_daemon, healthy, bad)
+        spans = assert_others_are_served(daemon, healthy)
+        assert_trouble_is_shown(daemon, IN_TROUBLE, "SSL")
+        spans += assert_others_are_served(daemon, healthy)
+        port.heal()
+        assert_all_arrive(daemon, target, healthy, spans)
+    finally:
+        port.stop()
+
+
 # ---------------------------------------------------------------------------------------------------- answers
 
 
