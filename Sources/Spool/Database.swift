@@ -23,7 +23,7 @@ public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// One SQLite connection, with its prepared statements. It stays on the thread that opened it; nothing of it is Sendable.
 final class Database {
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     private var statements: [String: Statement] = [:]
     /// Frames of the WAL in use. The file keeps the length it once had, so its size does not tell.
     private(set) var walFrames = 0
@@ -32,7 +32,8 @@ final class Database {
     init(path: String, readOnly: Bool, vfs: String? = nil) throws(SQLiteError) {
         var opened: OpaquePointer?
         let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs)
+        // SQLITE_OPEN_URI is for `attach`.
+        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI, vfs)
         guard let opened else { throw SQLiteError(code: code, message: "out of memory", during: "open") }
         guard code == SQLITE_OK else {
             let error = SQLiteError(code: code, message: String(cString: sqlite3_errmsg(opened)), during: "open of \(path)")
@@ -54,6 +55,15 @@ final class Database {
             return SQLITE_OK
         }
         sqlite3_wal_hook(handle, count, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// Adds another file to this connection, of which it can do no more than read.
+    func attach(_ path: String, as name: String, vfs: String? = nil) throws(SQLiteError) {
+        // A URI is the one way to say read-only here; what would mean something in it is written as its number.
+        let special = [UInt8(ascii: "%"): "%25", UInt8(ascii: "?"): "%3f", UInt8(ascii: "#"): "%23"]
+        let bytes = path.utf8.flatMap { special[$0].map { Array($0.utf8) } ?? [$0] }
+        let uri = "file:" + (path.hasPrefix("/") ? "//" : "") + String(decoding: bytes, as: UTF8.self) + "?mode=ro"
+        try run("ATTACH ? AS \(name)", .text(uri + (vfs.map { "&vfs=\($0)" } ?? "")))
     }
 
     /// Runs statements that return nothing of interest.

@@ -3,7 +3,7 @@ public import SpanModel
 
 /// Reads the log on a connection of its own, opened read-only. For one thread. No read transaction outlives a call.
 public final class LogReader {
-    private let database: Database
+    let database: Database
     private let path: String
     private let cache: SegmentCache
     /// Bytes that one look at the disk brings into the cache: small segments come many at a time.
@@ -276,7 +276,7 @@ public final class LogReader {
         }
     }
 
-    private func reading<Answer>(_ body: () throws(SQLiteError) -> Answer) throws(SpoolError) -> Answer {
+    func reading<Answer>(_ body: () throws(SQLiteError) -> Answer) throws(SpoolError) -> Answer {
         do throws(SQLiteError) {
             return try body()
         } catch {
