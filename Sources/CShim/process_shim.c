@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 void tracefwd_tune_process(void) {
@@ -33,4 +34,10 @@ static int release(struct dl_phdr_info *library, size_t size, void *context) {
 void tracefwd_release_startup_pages(void) {
     malloc_trim(0);
     dl_iterate_phdr(release, NULL);
+}
+
+int tracefwd_clock_is_synchronised(void) {
+    struct timex state = {.modes = 0};
+    if (adjtimex(&state) < 0) return -1;
+    return (state.status & STA_UNSYNC) == 0;
 }

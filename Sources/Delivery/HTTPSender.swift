@@ -103,8 +103,7 @@ final class HTTPSender: HTTPTransport {
         tracefwd_curl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
         tracefwd_curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
         tracefwd_curl_set_text(easy, CURLOPT_USERAGENT, "tracefwd/\(version)")
-        applyTLS(options, to: easy)
-        if let proxy = options.proxy { tracefwd_curl_set_text(easy, CURLOPT_PROXY, proxy) }
+        options.apply(to: easy)
 
         // An empty Expect: keeps libcurl from waiting a second for "100 Continue" before a large body.
         transfer.headerList = curl_slist_append(transfer.headerList, "Expect:")
@@ -121,17 +120,6 @@ final class HTTPSender: HTTPTransport {
 
         transfers[easy] = transfer
         curl_multi_add_handle(multi, easy)
-    }
-
-    private func applyTLS(_ options: HTTPOptions, to easy: UnsafeMutableRawPointer) {
-        tracefwd_curl_set_long(easy, CURLOPT_SSL_VERIFYPEER, options.verify ? 1 : 0)
-        tracefwd_curl_set_long(easy, CURLOPT_SSL_VERIFYHOST, options.verify ? 2 : 0)
-        if let file = options.caFile {
-            tracefwd_curl_set_text(easy, CURLOPT_CAINFO, file)
-            tracefwd_curl_set_text(easy, CURLOPT_CAPATH, nil)
-        }
-        if let file = options.certificateFile { tracefwd_curl_set_text(easy, CURLOPT_SSLCERT, file) }
-        if let file = options.keyFile { tracefwd_curl_set_text(easy, CURLOPT_SSLKEY, file) }
     }
 
     private func milliseconds(_ duration: Duration) -> Int { max(1, Int(duration.nanosecondsClamped / 1_000_000)) }
