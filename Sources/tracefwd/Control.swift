@@ -25,6 +25,7 @@ struct ControlRequest: Codable, Sendable {
     var filter: DeadLetterFilter?
     var span: Int64?
     var limit: Int?
+    var wait: Bool?
 
     init(
         _ command: Command, destination: String? = nil, dryRun: Bool? = nil, json: Bool? = nil, spans: Bool? = nil, events: Bool? = nil
@@ -57,6 +58,11 @@ func decoder() -> JSONDecoder {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return decoder
+}
+
+/// One answer as it goes over the socket.
+func answerFrame<Result: Codable>(_ result: Result) throws -> Data {
+    try encoder().encode(ControlAnswer(result: result, error: nil)) + Data("\n".utf8)
 }
 
 /// The command line's side of the control socket.
@@ -92,6 +98,18 @@ struct ControlClient {
         let peer = try UnixClient(path: path)
         try peer.write(try encoder().encode(request) + Data("\n".utf8))
         while let line = try peer.readLine() { take(line) }
+    }
+
+    /// The result of each answer that comes, until the daemon has no more or ends.
+    func stream<Result: Codable>(_ request: ControlRequest, of: Result.Type, _ take: (Result) -> Void) throws {
+        var failure: String?
+        try stream(request) { line in
+            let answer = try? decoder().decode(ControlAnswer<Result>.self, from: Data(line.utf8))
+            if let result = answer?.result { take(result) } else { failure = answer?.error ?? "the daemon's answer cannot be read" }
+        }
+        guard let failure else { return }
+        complain(failure)
+        throw ExitCode(1)
     }
 
     private func send(_ request: ControlRequest) throws -> String {

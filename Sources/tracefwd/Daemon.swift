@@ -353,7 +353,8 @@ final class Daemon: Sendable {
             case .pause, .resume, .skip, .seek: try reply(order(request), write)
             case .deadList: try reply(deadList(request), write)
             case .deadShow: try deadShow(request, write)
-            case .deadReplay, .deadPurge: try reply(changeDead(request), write)
+            case .deadReplay, .deadPurge:
+                try DeadLetterDesk(log: log, delivery: delivery, consumer: try consumer(request.destination)).carryOut(request, write)
             }
         } catch is DecodingError {
             _ = write(Data("{\"error\":\"not a request this tracefwd knows: is the command line of another version?\"}\n".utf8))
@@ -364,7 +365,7 @@ final class Daemon: Sendable {
     }
 
     private func reply<Result: Codable>(_ result: Result, _ write: (Data) -> Bool) throws {
-        _ = write(try encoder().encode(ControlAnswer(result: result, error: nil)) + Data("\n".utf8))
+        _ = write(try answerFrame(result))
     }
 
     private func consumer(_ name: String?) throws -> Consumer {
@@ -377,22 +378,35 @@ final class Daemon: Sendable {
     }
 
     private func order(_ request: ControlRequest) throws -> TextReply {
-        let name = try consumer(request.destination).name
+        let consumer = try consumer(request.destination)
+        let name = consumer.name
         let (order, text): (DeliveryEngine.Order, String)
         switch request.command {
         case .pause: (order, text) = (.pause, "\(name) is paused; tracefwd resume \(name) lets it go on")
         case .resume: (order, text) = (.resume, "\(name) goes on")
-        case .skip: (order, text) = (.skip, "\(name) skips its backlog; what is under way now may still arrive")
         default:
-            var position = request.position ?? 0
-            if let age = request.secondsAgo {
-                position = try log.reader().firstID(since: UInt64(max(0, Date().timeIntervalSince1970 - age) * 1e9)) - 1
-            }
-            (order, text) = (.seek(position: position), "\(name) goes on after span \(min(position, log.lastID))")
+            let position = try request.command == .skip ? .max : target(request)
+            let status = log.status
+            let plan = SeekPlan(from: consumer.cursor, to: position, oldestID: status.oldestID, lastID: status.nextID - 1)
+            guard request.dryRun != true else { return TextReply(text: "\(name), if it were done: \(plan.text)") }
+            (order, text) = (request.command == .skip ? .skip : .seek(position: position), "\(name): \(plan.text)")
         }
         guard try delivery.carryOut(order, on: name) else { throw Failure("\(name) is not in the configuration any more") }
         bridge.told(order, name)
         return TextReply(text: text)
+    }
+
+    /// The id before the one that a seek goes on with.
+    private func target(_ request: ControlRequest) throws -> Int64 {
+        if let age = request.secondsAgo {
+            return try log.reader().firstID(since: UInt64(max(0, Date().timeIntervalSince1970 - age) * 1e9)) - 1
+        }
+        let position = request.position ?? 0
+        // A slip of the keyboard must not give up a whole backlog.
+        guard position == .max || position <= log.lastID else {
+            throw Failure("no span has id \(position + 1) yet: the log ends with \(log.lastID); --to end passes over all of it")
+        }
+        return position
     }
 
     private func deadList(_ request: ControlRequest) throws -> DeadListReply {
@@ -423,18 +437,6 @@ final class Daemon: Sendable {
             frame += Data(#","span_content":"#.utf8) + span
         }
         _ = write(frame + Data("}}\n".utf8))
-    }
-
-    private func changeDead(_ request: ControlRequest) throws -> TextReply {
-        let consumer = try consumer(request.destination)
-        let filter = request.filter ?? .init()
-        if request.command == .deadPurge {
-            return TextReply(
-                text: "\(counted(Int(try log.purge(consumer: consumer.id, filter)), "dead letter")) of \(consumer.name) gone for good")
-        }
-        let count = try log.replay(consumer: consumer.id, filter)
-        delivery.lettersChanged(consumer: consumer.id)
-        return TextReply(text: "\(counted(count, "dead letter")) of \(consumer.name) to be sent again")
     }
 
     // MARK: What is shown

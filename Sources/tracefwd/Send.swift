@@ -116,7 +116,8 @@ final class UnixClient {
     private let path: String
     private var held = Data()
 
-    init(path: String) throws {
+    /// `patience` is how long an answer may take; nil is as long as it likes.
+    init(path: String, patience: Duration? = nil) throws {
         self.path = path
         descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_un()
@@ -131,6 +132,10 @@ final class UnixClient {
             close(descriptor)
             throw Failure(
                 "\(path): \(reason); is the daemon running (tracefwd run, systemctl status tracefwd), and may you use its socket?")
+        }
+        if let patience {
+            var limit = timeval(tv_sec: Int(patience.components.seconds), tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
     }
 

@@ -20,7 +20,7 @@ struct Tracefwd: AsyncParsableCommand {
         version: version,
         subcommands: [
             Run.self, Check.self, Reload.self, Send.self, Status.self, Tail.self, Dead.self, Pause.self, Resume.self, Skip.self, Seek.self,
-            SpoolCommand.self, Schema.self, DebugParse.self,
+            SpoolCommand.self, Doctor.self, Schema.self, DebugParse.self,
         ])
 
     /// As ArgumentParser's own, but wrong use exits with 2, as the documentation of every command says.
