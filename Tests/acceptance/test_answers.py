@@ -111,7 +111,7 @@ def test_a_replay_that_fails_again_stays_a_dead_letter(make_daemon: MakeDaemon, 
     send_all(daemon.socket, [make_span(name="poison")])
     eventually(daemon.dead)
     seen = len(picky.requests)
-    daemon.call("dead", "replay", "sink")
+    daemon.call("dead", "replay", "sink", "--no-wait")
     picky.wait(lambda: len(picky.requests) > seen)
     daemon.kill()
     daemon.start()
@@ -124,7 +124,7 @@ def test_dead_letters_are_purged_on_demand(make_daemon: MakeDaemon, make_server:
     daemon = start(make_daemon, picky)
     send_all(daemon.socket, make_spans(5))
     eventually(lambda: len(daemon.dead()) == 5)
-    daemon.call("dead", "purge", "sink")
+    daemon.call("dead", "purge", "sink", "--all")
     assert daemon.dead() == []
     assert daemon.status().outcomes("sink") == {"dead": 5}
 
