@@ -38,7 +38,7 @@ extension LogReader {
     /// The letters of a consumer that a filter means, counted.
     public func deadLetterSummary(consumer: Int64, filter: DeadLetterFilter) throws(SpoolError) -> DeadLetterSummary {
         let values = [.integer(consumer)] + filter.values
-        return try reading { () throws(SQLiteError) -> DeadLetterSummary in
+        return try reading { database throws(SQLiteError) -> DeadLetterSummary in
             var summary = DeadLetterSummary()
             try database.each(
                 """
@@ -62,7 +62,7 @@ extension LogReader {
 
     /// The spans of the letters that a filter means and that can be sent again, ascending.
     public func replayableLetters(consumer: Int64, filter: DeadLetterFilter) throws(SpoolError) -> [Int64] {
-        try reading { () throws(SQLiteError) -> [Int64] in
+        try reading { database throws(SQLiteError) -> [Int64] in
             var spans: [Int64] = []
             try database.each(
                 "SELECT l.span FROM dead_letters AS l WHERE \(filter.condition) AND \(Self.isReplayable) ORDER BY l.span",
@@ -75,7 +75,7 @@ extension LogReader {
     /// How the letters of these spans stand.
     public func fates(of spans: Set<Int64>, consumer: Int64) throws(SpoolError) -> DeadLetterFates {
         guard let first = spans.min(), let last = spans.max() else { return DeadLetterFates() }
-        return try reading { () throws(SQLiteError) -> DeadLetterFates in
+        return try reading { database throws(SQLiteError) -> DeadLetterFates in
             var fates = DeadLetterFates()
             try database.each(
                 "SELECT span, state FROM dead_letters WHERE consumer = ? AND span BETWEEN ? AND ?", .integer(consumer), .integer(first),

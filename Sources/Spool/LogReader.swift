@@ -3,7 +3,7 @@ public import SpanModel
 
 /// Reads the log on a connection of its own, opened read-only. For one thread. No read transaction outlives a call.
 public final class LogReader {
-    let database: Database
+    private let database: Database
     private let path: String
     private let cache: SegmentCache
     /// Bytes that one look at the disk brings into the cache: small segments come many at a time.
@@ -28,7 +28,7 @@ public final class LogReader {
     /// The segment that holds `id`, or the first one after it; nil beyond the end of the log.
     public func segment(holding id: Int64) throws(SpoolError) -> Segment? {
         if let cached = cache.segment(from: id) { return cached }
-        return try reading { () throws(SQLiteError) -> Segment? in
+        return try reading { database throws(SQLiteError) -> Segment? in
             var start: Int64?
             try database.each("SELECT first_id, last_id FROM segments WHERE first_id <= ? ORDER BY first_id DESC LIMIT 1", .integer(id)) {
                 row in
@@ -66,7 +66,7 @@ public final class LogReader {
 
     /// When the span with this id was received, to within its segment; nil beyond the end.
     public func receivedAt(_ id: Int64) throws(SpoolError) -> UInt64? {
-        try reading { () throws(SQLiteError) -> UInt64? in
+        try reading { database throws(SQLiteError) -> UInt64? in
             let at = try database.integer(
                 """
                 SELECT min_at FROM segments WHERE last_id >= ?1 AND first_id >= coalesce(
@@ -79,7 +79,7 @@ public final class LogReader {
     /// The last id of a segment all of whose spans are older than `time`, searched from `id` on over at most 1,000 segments; nil where
     /// there is none.
     public func lastID(olderThan time: UInt64, from id: Int64) throws(SpoolError) -> Int64? {
-        try reading { () throws(SQLiteError) -> Int64? in
+        try reading { database throws(SQLiteError) -> Int64? in
             try database.integer(
                 """
                 SELECT max(last_id) FROM (SELECT last_id, max_at FROM segments WHERE first_id >= (
@@ -90,7 +90,7 @@ public final class LogReader {
 
     /// The first id received at or after `time`, to within a segment; the end of the log where there is none.
     public func firstID(since time: UInt64) throws(SpoolError) -> Int64 {
-        try reading { () throws(SQLiteError) -> Int64 in
+        try reading { database throws(SQLiteError) -> Int64 in
             let found = try database.integer(
                 "SELECT first_id FROM segments WHERE max_at >= ? ORDER BY first_id LIMIT 1", .integer(Int64(clamping: time)))
             if let found { return found }
@@ -102,7 +102,7 @@ public final class LogReader {
 
     /// Letters of a consumer, the last failed first.
     public func deadLetters(consumer: Int64, filter: DeadLetterFilter = .init(), limit: Int) throws(SpoolError) -> [DeadLetter] {
-        try reading { () throws(SQLiteError) -> [DeadLetter] in
+        try reading { database throws(SQLiteError) -> [DeadLetter] in
             try letters(
                 "WHERE \(filter.condition) ORDER BY l.last_at DESC, l.span DESC LIMIT \(limit)", [.integer(consumer)] + filter.values,
                 payloads: false)
@@ -111,14 +111,14 @@ public final class LogReader {
 
     /// One letter with its span.
     public func deadLetter(consumer: Int64, span: Int64) throws(SpoolError) -> DeadLetter? {
-        try reading { () throws(SQLiteError) -> DeadLetter? in
+        try reading { database throws(SQLiteError) -> DeadLetter? in
             try letters("WHERE l.consumer = ? AND l.span = ?", [.integer(consumer), .integer(span)], payloads: true).first
         }
     }
 
     /// Letters with their spans that are to be sent again now, the longest waiting first.
     public func dueLetters(consumer: Int64, now: UInt64, limit: Int) throws(SpoolError) -> [DeadLetter] {
-        try reading { () throws(SQLiteError) -> [DeadLetter] in
+        try reading { database throws(SQLiteError) -> [DeadLetter] in
             try letters(
                 "WHERE l.consumer = ? AND next_at IS NOT NULL AND next_at <= ? ORDER BY next_at, l.span LIMIT \(limit)",
                 [.integer(consumer), .integer(Int64(now / 1_000_000))], payloads: true)
@@ -127,7 +127,7 @@ public final class LogReader {
 
     /// When the next letter of any consumer is to be sent again, Unix milliseconds; nil where none is.
     public func nextLetterAt() throws(SpoolError) -> [Int64: Int64] {
-        try reading { () throws(SQLiteError) -> [Int64: Int64] in
+        try reading { database throws(SQLiteError) -> [Int64: Int64] in
             var next: [Int64: Int64] = [:]
             try database.each("SELECT consumer, min(next_at) FROM dead_letters WHERE next_at IS NOT NULL GROUP BY consumer") { row in
                 next[row.integer(0)] = row.integer(1)
@@ -138,7 +138,7 @@ public final class LogReader {
 
     /// How many letters each consumer has, by state.
     public func deadLetterCounts() throws(SpoolError) -> [Int64: [DeadLetter.State: Int64]] {
-        try reading { () throws(SQLiteError) -> [Int64: [DeadLetter.State: Int64]] in
+        try reading { database throws(SQLiteError) -> [Int64: [DeadLetter.State: Int64]] in
             var counts: [Int64: [DeadLetter.State: Int64]] = [:]
             try database.each("SELECT consumer, state, sum(weight) FROM dead_letters GROUP BY consumer, state") { row in
                 guard let state = DeadLetter.State(rawValue: row.text(1)) else { return }
@@ -176,7 +176,7 @@ public final class LogReader {
     /// Checks the whole file: SQLite's own check, every directory against its payload, ids dense, books balanced, letters with their spans.
     /// Each finding is a sentence. Nothing in the file is believed, so sums wrap where they would trap.
     public func verify(progress: (Int64) -> Void) throws(SpoolError) -> [String] {
-        try reading { () throws(SQLiteError) -> [String] in
+        try reading { database throws(SQLiteError) -> [String] in
             var findings: [String] = []
             try database.each("PRAGMA integrity_check(20)") { row in
                 if row.text(0) != "ok" { findings.append("SQLite: \(row.text(0))") }
@@ -254,7 +254,7 @@ public final class LogReader {
 
     /// The spool's numbers straight from the file.
     public func info() throws(SpoolError) -> [(name: String, value: String)] {
-        try reading { () throws(SQLiteError) -> [(name: String, value: String)] in
+        try reading { database throws(SQLiteError) -> [(name: String, value: String)] in
             func number(_ sql: String) throws(SQLiteError) -> String { String(try database.integer(sql) ?? 0) }
             var rows: [(name: String, value: String)] = []
             rows.append(("schema", try number("PRAGMA user_version")))
@@ -276,9 +276,9 @@ public final class LogReader {
         }
     }
 
-    func reading<Answer>(_ body: () throws(SQLiteError) -> Answer) throws(SpoolError) -> Answer {
+    func reading<Answer>(_ body: (Database) throws(SQLiteError) -> Answer) throws(SpoolError) -> Answer {
         do throws(SQLiteError) {
-            return try body()
+            return try body(database)
         } catch {
             throw .sqlite(path: path, error)
         }

@@ -14,7 +14,7 @@ public enum QuickCheck: Sendable, Equatable {
 extension LogReader {
     /// SQLite's `quick_check`: structure, not contents. It is one read transaction, so it must not last.
     public func quickCheck(within time: Duration) throws(SpoolError) -> QuickCheck {
-        try reading { () throws(SQLiteError) -> QuickCheck in
+        try reading { database throws(SQLiteError) -> QuickCheck in
             var findings: [String] = []
             do throws(SQLiteError) {
                 try database.within(time) { () throws(SQLiteError) in
