@@ -19,7 +19,8 @@ What must hold, or the exit status is 1 and the folder stays (`books.py` has the
 2. Nothing arrives that was not written, and every copy of a span has the same ids and bytes, at each destination, in a dead letter too.
 3. At each kill, of a copy of the spool's files: `spool verify` finds nothing, ids are dense and not used twice, accepted >= acknowledged,
    each acknowledged span of the round is in the log, and nothing that `status` or /metrics had said is undone.
-4. A span that was settled on disk at a kill is never sent again. Within a run none is sent again that was answered for.
+4. A span that was settled on disk at a kill is never sent again, but for dead letters when a person asks. Within a run none is sent again
+   that was answered for.
 5. Duplicates. Let *proof* be when the writing of the last lines began that the daemon acknowledged before the kill: the commit that held
    them is younger than that, and a verdict rides in the first commit that is taken 100 ms after it or later (the spool's promise). So a
    verdict that the daemon knew at `proof - 100 ms` is on disk, however slow the machine is. What a platform took in the run and the kill

@@ -43,11 +43,11 @@ class Kill:
     """How a run ended, and what must be known of it to judge its duplicates."""
 
     look: Look
-    ids: int
+    letters: dict[str, frozenset[int]]
+    """Numbers of the dead letters that could be replayed."""
     proof: float
     """When the writing of the last lines began that were acknowledged."""
     at: float
-    launched: float
 
 
 @dataclass
@@ -196,10 +196,10 @@ class Books:
         known, new = one.digests[number], int(copy.digest, 16)
         demand(known in (0, new), f"{name} got number {number} with other bytes than before")
         one.digests[number] = new
-        if self.written_in[number] < run and number not in one.letters:
-            look = self.kills[run - 1].look
+        before = self.kills.get(run - 1)
+        if before and self.written_in[number] < run and number not in before.letters.get(name, frozenset()):
             span = self.log[number]
-            cursor = look.cursors.get(name)
+            cursor = before.look.cursors.get(name)
             demand(span != 0, f"{name} got number {number} in run {run}, of which the log had nothing after run {run - 1}")
             settled = cursor is not None and cursor.has(span)
             demand(not settled, f"{name} got span {span} (number {number}) in run {run}, though it was settled on disk before (check 4)")
@@ -221,7 +221,7 @@ class Books:
 
     # ------------------------------------------------------------------------------------------- each kill
 
-    def killed(self, look: Look, proof: float, at: float, launched: float) -> None:
+    def killed(self, look: Look, proof: float, at: float) -> None:
         """Check 3, of what stands on the disk after run `self.run`."""
         before = self.kills[self.run - 1].look if self.run - 1 in self.kills else None
         for span, copy in look.fresh:
@@ -247,7 +247,8 @@ class Books:
             one.dead = {copy.number for copy in look.letters.get(name, [])}
             one.unknown = look.unknown.get(name, set())
             one.letters |= one.dead | one.unknown
-        self.kills[self.run] = Kill(look, len(self.state), proof, at, launched)
+        letters = {name: frozenset(copy.number for copy in copies) for name, copies in look.letters.items()}
+        self.kills[self.run] = Kill(look, letters, proof, at)
 
     def _acknowledged_in_run(self) -> Iterable[int]:
         for number in range(len(self.state) - 1, -1, -1):
@@ -279,13 +280,13 @@ class Books:
             calm = run not in one.disturbed
             cursor = kill.look.cursors.get(name, Cursor(0, []))
             for number, keys in again.items():
-                if len(keys) > 1 and calm and number not in one.letters:
+                if len(keys) > 1 and calm:
                     told = [key for key in keys[:-1] if (answer := requests[key].answered) is not None and answer < kill.at]
                     demand(not told, f"{name} got number {number} again in run {run} after it had answered (requests {keys})")
             early, recent, flight = set[int](), set[int](), set[int]()
             answers: list[float] = []
             for request in requests.values():
-                unsettled = {number for number in request.numbers if self.log[number] and not cursor.has(self.log[number])} - one.letters
+                unsettled = {number for number in request.numbers if self.log[number] and not cursor.has(self.log[number])}
                 if request.answered is None or request.answered >= kill.at:
                     flight |= unsettled
                     continue

@@ -209,7 +209,7 @@ class Campaign:
                 f"the collector was paused, and is {status.state('collector')} after a restart",
             )
         if round.replay:
-            self.daemon.run("dead", "replay", self.chance.choice(HTTP), "--no-wait")
+            self.daemon.run("dead", "replay", self.chance.choice(HTTP))
         if round.pause or (self.paused and self.chance.random() < 0.5):
             self.paused = not self.paused
             self.daemon.call("pause" if self.paused else "resume", "collector")
@@ -304,7 +304,7 @@ class Campaign:
         if look.accepted:
             verdict = self.daemon.run("spool", "verify", "--path", str(place))
             demand(verdict.returncode == 0, f"spool verify, after run {run}:\n{verdict.stdout}{verdict.stderr}")
-        books.killed(look, books.proof, self.killed_at, self.launched)
+        books.killed(look, books.proof, self.killed_at)
         early, late = self.archive.read(books.proof - SETTLE_SECONDS)
         for part, copies, at in (("early", early, books.proof - SETTLE_SECONDS), ("late", late, self.killed_at - 1e-6)):
             books.receive("archive", f"{part}-{run}", run, at, copies)
@@ -356,7 +356,7 @@ class Campaign:
         self.launch(None)
         self.daemon.wait_until_ready()
         for name in HTTP:
-            self.daemon.call("dead", "replay", name, "--no-wait")
+            self.daemon.call("dead", "replay", name)
 
         def left() -> int:
             letters = [page["dead_letters"] for page in self.daemon.status().destinations.values()]

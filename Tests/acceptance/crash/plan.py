@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 HTTP = ("collector", "hook")
-MODES = {"up": 9, "slow": 3, "failing": 3, "flaky": 4, "frozen": 3, "down": 3}
+MODES = {"up": 9, "slow": 3, "failing": 3, "flaky": 4, "frozen": 3, "down": 3, "lenient": 2}
 KILLS = {"steady": 8, "start": 3, "twice": 2, "reload": 3, "drain": 3, "stopped": 2, "checkpoint": 2, "full": 2}
 
 
@@ -75,7 +75,7 @@ def plan(seed: int) -> Iterator[Round]:
             live_first=chance.random() < 0.3,
             ages=chance.random() < 0.15,
             pause=chance.random() < 0.08,
-            replay=chance.random() < 0.15,
+            replay=chance.random() < 0.25,
             seed=chance.getrandbits(32),
         )
         if kill == "start":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEADER = struct.Struct("<5Q")
+SECTOR = 4096
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Power:
         self.environment = {"LD_PRELOAD": str(library), "TRACEFWD_UNDO": str(self.undo)}
 
     def cut(self, place: Path, chance: random.Random) -> int:
-        """Takes back changes to the files of a place: all that were not synced, the last of them, or any. Returns how many."""
+        """Takes back changes to the files of a place, from one on or from the first that was not synced. Returns how many."""
         files = {file.stat().st_ino: file for file in place.iterdir() if file.is_file()}
         undone = 0
         for undo in self.undo.iterdir():
@@ -44,20 +45,20 @@ class Power:
             undo.unlink()
             if not changes or file is None:
                 continue
-            first = chance.choice([0, chance.randrange(len(changes))])
-            # What is appended reaches the disk from its begin; inside the database any page may come before any other.
-            appends = file.name.startswith("archive")
-            any_of = not appends and chance.random() < 0.4
+            lost = changes[chance.choice([0, chance.randrange(len(changes))]) :]
+            undone += len(lost)
             with file.open("r+b") as stream:
-                if appends and not any(change.truncates for change in changes):
-                    os.ftruncate(stream.fileno(), chance.randint(changes[first].size, file.stat().st_size))
-                    undone += len(changes) - first
-                    continue
-                for change in reversed(changes[first:]):
-                    if any_of and chance.random() < 0.5:
-                        continue
-                    undone += 1
-                    take_back(stream.fileno(), change, keeps_size=any_of)
+                if file.name.startswith("archive") and not any(change.truncates for change in changes):
+                    # What is appended reaches the disk from its begin.
+                    os.ftruncate(stream.fileno(), chance.randint(lost[0].size, file.stat().st_size))
+                elif chance.random() < 0.4:
+                    # Inside the database any sector may come before any other.
+                    for change in reversed(lost):
+                        take_back_some(stream.fileno(), change, chance)
+                else:
+                    for change in reversed(lost):
+                        os.pwrite(stream.fileno(), change.replaced, change.offset)
+                        os.ftruncate(stream.fileno(), change.size)
         return undone
 
     def forget(self) -> None:
@@ -79,13 +80,14 @@ class Power:
         return changes
 
 
-def take_back(file: int, change: Change, keeps_size: bool) -> None:
-    """As it was before the change. Where later changes stay, so does the size: what has never reached the disk reads as zeros."""
-    os.pwrite(file, change.replaced, change.offset)
-    if not keeps_size:
-        os.ftruncate(file, change.size)
-    elif not change.truncates:
-        size = os.fstat(file).st_size
-        begin, end = change.offset + len(change.replaced), min(change.offset + change.length, size)
-        if begin < end:
-            os.pwrite(file, bytes(end - begin), begin)
+def take_back_some(file: int, change: Change, chance: random.Random) -> None:
+    """Some sectors are as they were; those that are new read as zeros. The file keeps its size."""
+    before = change.replaced + bytes(max(0, change.length - len(change.replaced)))
+    at = 0
+    while at < len(before):
+        size = min(SECTOR - (change.offset + at) % SECTOR, len(before) - at, os.fstat(file).st_size - change.offset - at)
+        if size <= 0:
+            return
+        if chance.random() < 0.5:
+            os.pwrite(file, before[at : at + size], change.offset + at)
+        at += size
