@@ -152,7 +152,7 @@ func packaged() throws {
     let path = root.appending(path: "etc/tracefwd.yaml").path
     let settings = try load(file: path, destinationTypes: sampleTypes)
     #expect(settings.sources.unix?.group == "tracefwd" && settings.sources.udp != nil && settings.sources.http != nil)
-    #expect(settings.control.path == "/run/tracefwd/control.sock")
+    #expect(settings.control.path == "/run/tracefwd/control.sock" && settings.control.group == "tracefwd-admin")
     #expect(settings.destinations.map(\.name) == ["archive"] && settings.routes == nil)
     #expect(settings.destinations.first?.section.string("path") == "/var/lib/tracefwd/spans.ndjson")
 }
