@@ -6,8 +6,10 @@ ACCEPTANCE_READY := $(VENV)/.ready
 PHOENIX_VENV := .venv-phoenix
 DEBUG := .build/debug/tracefwd
 RELEASE := .build/release/tracefwd
+STATIC := .build-static/release/tracefwd
 
-.PHONY: help setup build release run test test-unit test-acceptance test-phoenix lint format docs bench fuzz install clean
+.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench fuzz \
+  deb install clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,6 +22,9 @@ build: setup ## Builds the debug binary.
 
 release: setup ## Builds the release binary.
 	swift build -c release --product tracefwd $(SWIFT_FLAGS)
+
+release-static: setup ## Builds the release binary that packages carry: Swift's runtime linked in.
+	swift build -c release --static-swift-stdlib --scratch-path .build-static --product tracefwd $(SWIFT_FLAGS)
 
 run: build ## Starts the daemon below ./.run, sends a few spans through it, and stays up until Ctrl-C.
 	@packaging/try $(DEBUG)
@@ -47,6 +52,13 @@ test-phoenix: build $(PHOENIX_VENV)/.ready ## Sends spans to a real Phoenix and 
 	TRACEFWD_BINARY=$(abspath $(DEBUG)) unshare --net sh -c \
 	  'ip link set lo up && exec $(PHOENIX_VENV)/bin/python -m pytest -q -m real_phoenix Tests/acceptance/test_phoenix.py'
 
+test-systemd: $(ACCEPTANCE_READY) ## Boots a Debian with a real systemd and puts the package through its life (root; skipped where it cannot).
+	@[ "$$(id -u)" -ne 0 ] || packaging/setup systemd-container debootstrap
+	@if why=$$(python3 Tests/systemd/machine.py 2>&1); then \
+	  $(MAKE) --no-print-directory deb && \
+	  TRACEFWD_DEB=$$(ls -t .build/deb/*.deb | head -1) $(VENV)/bin/python -m pytest -q Tests/systemd; \
+	else echo "test-systemd skipped: $$why"; fi
+
 lint: ## Checks format and style, strictly, and that generated pages are up to date.
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
 	@if [ -x $(DEBUG) ]; then $(DEBUG) schema --markdown | diff -u Docs/configuration.md - || { echo "Docs/configuration.md is out of date: make docs"; exit 1; }; fi
@@ -57,15 +69,21 @@ format: ## Formats all Swift sources.
 docs: build ## Writes the generated pages: Docs/configuration.md.
 	$(DEBUG) schema --markdown > Docs/configuration.md
 
+man: build ## Writes the manual pages below .build/man, and lints them where mandoc is there.
+	@mkdir -p .build/man && cp Docs/man/tracefwd.8 .build/man && $(DEBUG) schema --man > .build/man/tracefwd.yaml.5
+	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning .build/man/*; fi
+
 bench: release ## Measures the release binary against the project's limits; writes .bench/result.json.
 	python3 Tests/bench/bench.py --binary $(RELEASE)
 
 fuzz: setup ## Fuzzes the parser for a minute (FUZZ_SECONDS=n for longer).
 	TRACEFWD_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) swift test --filter AgreementTests $(SWIFT_FLAGS)
 
-install: release ## Installs the binary and the units below $(DESTDIR).
-	install -D -m 755 $(RELEASE) $(DESTDIR)/usr/bin/tracefwd
-	install -D -m 640 etc/tracefwd.yaml $(DESTDIR)/etc/tracefwd/tracefwd.yaml
+deb: release-static ## Writes .build/deb/tracefwd_<version>_<arch>.deb, and lints it where lintian is there.
+	packaging/build-deb $(STATIC)
+
+install: release ## Installs binary, units, pages and completions below $(DESTDIR) (best: make deb).
+	packaging/install $(RELEASE) $(DESTDIR)/
 
 clean: ## Removes what was built.
-	rm -rf .build .run .bench $(VENV) $(PHOENIX_VENV)
+	rm -rf .build .build-static .cache .run .bench $(VENV) $(PHOENIX_VENV)

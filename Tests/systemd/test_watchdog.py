@@ -1,0 +1,93 @@
+"""The watchdog catches a daemon that hangs, whole or in one part, and takes no slow disk for that. With WatchdogSec= made short."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import HERE
+from machine import CACHE, Machine, base, eventually
+
+
+@pytest.fixture(scope="module")
+def disk(package: Path) -> Iterator[tuple[Machine, Path]]:
+    """A container whose /var/lib/tracefwd is a disk of its own, which can be frozen: every write to it then waits."""
+    machine = Machine(base(package), Path(tempfile.mkdtemp(prefix="machine.", dir=CACHE)))
+    mount = machine.root / "var/lib/tracefwd"
+    mount.mkdir(parents=True)
+    image = machine.folder / "disk"
+    with open(image, "wb") as file:
+        file.truncate(512 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    try:
+        if subprocess.run(["mount", "-o", "loop", str(image), str(mount)], capture_output=True).returncode != 0:
+            pytest.skip("no loop device can be mounted here")
+        machine.boot()
+        machine.install(package)
+        yield machine, mount
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", str(mount)], capture_output=True)
+        machine.stop()
+
+
+def watch(machine: Machine, seconds: int) -> int:
+    """A daemon with this WatchdogSec=; how often systemd has restarted it so far."""
+    machine.drop_in("watchdog", f"[Service]\nWatchdogSec={seconds}s\n")
+    machine.call("systemctl", "restart", "tracefwd")
+    return int(machine.show("NRestarts"))
+
+
+def caught(machine: Machine, restarts: int) -> None:
+    """systemd has found it hanging, has ended it, and it serves again."""
+    eventually(lambda: int(machine.show("NRestarts")) == restarts + 1, 90, "systemd restarts it")
+    eventually(lambda: machine.show("ActiveState") == "active", what="it is back")
+    assert "Watchdog timeout" in machine.call("journalctl", "--no-pager", "-u", "tracefwd", "-n", "200", "_PID=1")
+    machine.send({"name": "served again"})
+
+
+def test_a_stopped_process_is_caught(disk: tuple[Machine, Path]) -> None:
+    """SIGSTOP: nothing in it turns."""
+    machine, _ = disk
+    restarts = watch(machine, 4)
+    os.kill(machine.daemon, signal.SIGSTOP)
+    caught(machine, restarts)
+
+
+@pytest.mark.parametrize("part", ["source-unix", "source-udp"])
+def test_one_hanging_part_is_caught_and_named(disk: tuple[Machine, Path], part: str) -> None:
+    """All the others turn, the thread that feeds the watchdog too: it does not feed for them. The journal says who hangs."""
+    machine, _ = disk
+    # Idle sources beat every 5 s, which half of it must cover.
+    restarts = watch(machine, 12)
+    hanging = subprocess.Popen([sys.executable, str(HERE / "hang.py"), str(machine.daemon), part], stdout=subprocess.PIPE, text=True)
+    assert hanging.stdout and hanging.stdout.readline() == "stopped\n"
+    eventually(lambda: any(entry["TRACEFWD_PART"] == part for entry in machine.journal("TRACEFWD_EVENT=part_hangs")), 60, "it is named")
+    caught(machine, restarts)
+    hanging.wait(30)
+
+
+def test_a_slow_disk_is_not_taken_for_a_hang(disk: tuple[Machine, Path]) -> None:
+    """Three writes in a row that take 8 s each, with a limit of 10 s for a part's silence (of 60 s in the unit as it is): the senders wait,
+    get their acks, and nobody is restarted."""
+    machine, mount = disk
+    restarts = watch(machine, 20)
+    pid = machine.show("MainPID")
+    for number in range(3):
+        subprocess.run(["fsfreeze", "--freeze", str(mount)], check=True)
+        sender = subprocess.Popen(machine.enter("tracefwd", "send"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert sender.stdin
+        sender.stdin.write(f'{{"name":"slow {number}"}}\n')
+        sender.stdin.close()
+        time.sleep(8)
+        assert sender.poll() is None, "acknowledged while the disk stood still"
+        subprocess.run(["fsfreeze", "--unfreeze", str(mount)], check=True)
+        assert sender.wait(30) == 0
+    assert (machine.show("MainPID"), int(machine.show("NRestarts"))) == (pid, restarts)
+    assert not [entry for entry in machine.journal("TRACEFWD_EVENT=part_hangs") if entry["_PID"] == pid]
