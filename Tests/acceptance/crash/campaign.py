@@ -209,7 +209,7 @@ class Campaign:
                 f"the collector was paused, and is {status.state('collector')} after a restart",
             )
         if round.replay:
-            self.daemon.run("dead", "replay", self.chance.choice(HTTP))
+            self.daemon.run("dead", "replay", self.chance.choice(HTTP), "--no-wait")
         if round.pause or (self.paused and self.chance.random() < 0.5):
             self.paused = not self.paused
             self.daemon.call("pause" if self.paused else "resume", "collector")
@@ -356,7 +356,7 @@ class Campaign:
         self.launch(None)
         self.daemon.wait_until_ready()
         for name in HTTP:
-            self.daemon.call("dead", "replay", name)
+            self.daemon.call("dead", "replay", name, "--no-wait")
 
         def left() -> int:
             letters = [page["dead_letters"] for page in self.daemon.status().destinations.values()]
