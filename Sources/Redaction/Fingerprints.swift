@@ -9,10 +9,10 @@ enum Fingerprints {
 
     /// First, second and third bytes of each group; the keys are those of SecretForms.swift.
     private static let secrets: [(String, String, String)] = [
-        ("kptix", "-", token),  // sk-, gl…t-, xapp-, xai-, pypi-, pplx-
-        ("kpousrtacf8mdb2", "_", token),  // ghp_, sk_live_, hf_, …
-        ("x-d", "oBa", "xEp"),  // xox (Slack), -BEGIN, dapi
-        ("iIe", "zZy", "aAJ"),  // AIza and authorization, eyJ (a JSON web token)
+        ("kptix", "-", token + "-_"),  // sk-, gl…t-, xapp-, xai-, pypi-, pplx-
+        ("kpousrtacf8mdb2", "_", token + "+/="),  // ghp_, sk_live_, hf_, …
+        ("x-", "oB", "xE"),  // xox (Slack), -BEGIN
+        ("iIed", "zZya", "aAJp"),  // AIza and authorization, eyJ (a JSON web token), dapi
         ("ICS", "AG", digits + capitals + "."),  // AKIA, ASIA, ABIA, ACCA; SG.
         (":", "/", "/"),  // user:password@, Slack's webhooks
         ("y", "=", token + "+/"),  // AccountKey=

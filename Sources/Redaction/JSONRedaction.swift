@@ -117,10 +117,11 @@ extension Redaction {
             stop = end - stop > 2 ? stop + 2 : end
         }
         let close = stop - text.base
-        if hasEscapes {
-            searchDecoded(text.part(begin, close, floor: floor), level: level + 1, redactor)
-        } else {
-            search(text.part(begin, close, floor: floor), level: level + 1, redactor)
+        let content = text.part(begin, close, floor: floor)
+        if !hasEscapes {
+            search(content, level: level + 1, redactor)
+        } else if mayHoldAny(content, redactor.detectors) {
+            searchDecoded(content, level: level + 1, redactor)
         }
         return close < text.end ? close + 1 : close
     }

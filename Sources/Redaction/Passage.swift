@@ -39,6 +39,14 @@ struct Passage {
         return true
     }
 
+    /// Whether it is the value of a JSON member whose name ends with the word, given in lower-case letters.
+    func isValue(ofKey word: StaticString) -> Bool {
+        var last = start - 1
+        while last >= floor, !context(last).isLetter { last -= 1 }
+        let begin = last + 1 - word.utf8CodeUnitCount
+        return hasWord(word, at: begin) && !context(begin - 1).isWord
+    }
+
     /// The end of the run of bytes of a class that begins at `index`, at most `limit` bytes long.
     @inline(__always)
     func runEnd(_ mask: UInt8, from index: Int, limit: Int = .max) -> Int {

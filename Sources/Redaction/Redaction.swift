@@ -43,6 +43,7 @@ struct Redaction: ~Copyable {
     /// Searches a text that lies in `level` JSON strings.
     mutating func search(_ text: Passage, level: Int, _ redactor: Redactor) {
         if level < Self.nestingMax, isDocumentLike(text) {
+            guard level > 0 || mayHoldAny(text, redactor.detectors) else { return }
             let mark = edits.count
             if searchDocument(text, level: level, redactor) { return }
             edits.removeLast(edits.count - mark)
@@ -60,6 +61,22 @@ struct Redaction: ~Copyable {
             }
         }
         return false
+    }
+
+    /// Whether a candidate stands in JSON as it is written, or an escape that may hide one. Most strings hold none, and are not decoded then.
+    func mayHoldAny(_ text: Passage, _ detectors: Detectors) -> Bool {
+        guard detectors.patterns.isEmpty, text.floor == text.start || !text.isValue(ofKey: "authorization") else { return true }
+        let end = text.base + text.end
+        var at = text.base + text.start
+        let mask = withUnsafePointer(to: detectors.fingerprints) { tracefwd_next_candidates(at, end, text.base + text.limit, $0).mask }
+        if mask != 0 { return true }
+        while true {
+            // In JSON within JSON backslashes stand in rows.
+            at = tracefwd_find_byte(at, end, 0x5C)
+            while at < end, at.pointee == 0x5C { at += 1 }
+            guard at < end else { return false }
+            if at.pointee == UInt8(ascii: "u") || at.pointee == UInt8(ascii: "/") { return true }
+        }
     }
 
     static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }

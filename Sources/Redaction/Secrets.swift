@@ -89,17 +89,22 @@ extension Scan {
     mutating func findPassword(colon: Int) {
         guard text.byte(colon + 1) == UInt8(ascii: "/"), text.byte(colon + 2) == UInt8(ascii: "/") else { return }
         var at = colon + 3
-        while at < text.end, Self.isUserInfo(text[at]), text[at] != UInt8(ascii: ":") { at += 1 }
+        while at < text.end, Self.isUserInfo(text[at]), text[at] != UInt8(ascii: ":"), text[at] != UInt8(ascii: "[") { at += 1 }
         let begin = at + 1
         defer { work += at - colon }
         guard text.byte(at) == UInt8(ascii: ":") else { return }
         at = begin
         while at < text.end, Self.isUserInfo(text[at]) { at += 1 }
-        let host = text.byte(at + 1)
-        guard at > begin, text.byte(at) == UInt8(ascii: "@"), host.isAlnum || host == UInt8(ascii: "["), !isPlaceholder(begin, at),
-            !isVariable(begin, at)
-        else { return }
+        guard at > begin, text.byte(at) == UInt8(ascii: "@"), isHost(at + 1), !isPlaceholder(begin, at), !isVariable(begin, at) else {
+            return
+        }
         add(begin, at, detectors.basicAuth)
+    }
+
+    /// Whether a host begins: a name, a number, or an IPv6 address in brackets.
+    private func isHost(_ index: Int) -> Bool {
+        guard text.byte(index) == UInt8(ascii: "[") else { return text.byte(index).isAlnum }
+        return text.byte(text.runEnd(ByteClass.hex, from: index + 1, limit: 4)) == UInt8(ascii: ":")
     }
 
     private static func isUserInfo(_ byte: UInt8) -> Bool {
@@ -128,13 +133,8 @@ extension Scan {
 
     /// Looks for a token at the begin of a JSON value whose key is "authorization".
     mutating func findBearerTokenBehindKey() {
-        // key, quote, colon: `Authorization": "Bearer …`
-        var at = text.start - 1
-        while at > text.floor, !text.context(at).isLetter { at -= 1 }
-        let begin = at - 12
-        work += text.start - at
-        guard begin >= text.floor, text.hasWord("authorization", at: begin), !text.context(begin - 1).isWord else { return }
-        findBearerValue(text.start)
+        work += text.start - text.floor
+        if text.isValue(ofKey: "authorization") { findBearerValue(text.start) }
     }
 
     private mutating func findBearerValue(_ scheme: Int) {
@@ -281,9 +281,9 @@ extension Scan {
     /// Whether a template puts the value here, or redaction took it: `${PASSWORD}`, `$PASSWORD`, `{password}`, `%s`, `[secret]`.
     private mutating func isVariable(_ begin: Int, _ end: Int) -> Bool {
         work += end - begin
+        if hasReplacement(begin, end) { return true }
         switch text[begin] {
         case UInt8(ascii: "{"): return text[end - 1] == UInt8(ascii: "}")
-        case UInt8(ascii: "["): return text[end - 1] == UInt8(ascii: "]")
         case UInt8(ascii: "$"):
             if text.byte(begin + 1) == UInt8(ascii: "{") { return text[end - 1] == UInt8(ascii: "}") }
             var at = begin + 1
@@ -292,5 +292,20 @@ extension Scan {
         case UInt8(ascii: "%"): return end - begin == 2 && text[end - 1].isLetter
         default: return false
         }
+    }
+
+    /// Whether what redaction writes stands in it: `[secret]`, `[email:3f9a1b2c]`.
+    private func hasReplacement(_ begin: Int, _ end: Int) -> Bool {
+        var open = -1
+        for at in begin..<end {
+            switch text[at] {
+            case UInt8(ascii: "["): open = at
+            case UInt8(ascii: "]"): if open >= 0, at > open + 2 { return true }
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "_"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"):
+                continue
+            default: open = -1
+            }
+        }
+        return false
     }
 }

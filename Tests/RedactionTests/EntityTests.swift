@@ -80,6 +80,8 @@ struct EntityTests {
                 case .literal(let bytes): text += String(decoding: bytes, as: UTF8.self)
                 case .run(ByteClass.digit, let count): text += String("1234567890".prefix(count.lowerBound))
                 case .run(ByteClass.upperOrDigit, let count): text += String("ABCDEFGHIJKLMNOPQRST".prefix(count.lowerBound))
+                case .run(ByteClass.base64URL, let count): text += String(String(repeating: "-_9zA", count: 40).prefix(count.lowerBound))
+                case .run(ByteClass.base64, let count): text += String(String(repeating: "/+9zA", count: 40).prefix(count.lowerBound))
                 case .run(_, let count): text += String(String(repeating: "0123456789abcdef", count: 20).prefix(count.lowerBound))
                 }
             }

@@ -22,6 +22,8 @@ struct JSONTests {
             (#"{"ssn":123456789,"SSN": "123456789","id":123456789}"#, #"{"ssn":"[us_ssn]","SSN": "[us_ssn]","id":123456789}"#),
             (#"{"Authorization": "Bearer abcdefghijklmnopqrst"}"#, #"{"Authorization": "Bearer [secret]"}"#),
             (#"{"authorization":"Bearer abcdefghijk\u006cmnopqrst"}"#, #"{"authorization":"Bearer [secret]"}"#),
+            (#"{"authorization":"Bearer abcdefghijklmnopqrst\n"}"#, #"{"authorization":"Bearer [secret]\n"}"#),
+            (#"["https:\/\/user:hunter\u0032@db","{\"a\":\"\\u0068f_\"}"]"#, #"["https:\/\/user:[secret]@db","{\"a\":\"\\u0068f_\"}"]"#),
             (#"{"version":"1.2.3.4","ip":"1.2.3.4"}"#, #"{"version":"1.2.3.4","ip":"[ip_address]"}"#),
             (
                 #"{"args":"{\"to\":\"jane\\u0040example.com\",\"pan\":4111111111111111}"}"#,
