@@ -88,7 +88,7 @@ public final class DeliveryEngine: Sendable {
         switch event {
         case .committed: inbox.withLock { Self.wake(&$0) }
         case .trouble: post { $0.spoolFails = true }
-        case .recovered: post { $0.spoolFails = false }
+        case .recovered, .repaired: post { $0.spoolFails = false }
         case .pressure(let consumer, let through, let dropOldest):
             post { loop in
                 guard let lane = loop.lane(consumer: consumer) else { return }

@@ -50,7 +50,9 @@ final class Loop {
     func step() -> UInt64? {
         for (token, result) in http.finished() { ended(token, result) }
         let now = clock.monotonic()
-        if let jump = guardian.observe(wall: clock.wall(), boot: clock.boot()) { tell(.clockJumped(by: jump)) }
+        if let jump = guardian.observe(wall: clock.wall(), boot: clock.boot(), synchronised: clock.synchronised()) {
+            tell(.clockJumped(by: jump))
+        }
         let lastID = log.lastID
         if now >= agedAt + Self.second {
             agedAt = now
@@ -168,16 +170,20 @@ final class Loop {
                     open.first = lane.nextID
                     continue
                 }
-                guard let segment = segment(holding: lane.nextID, for: lane) else {
-                    // What was read goes; what cannot be read is tried again.
+                let found: Segment?
+                do throws(SpoolError) {
+                    found = try reader.segment(holding: lane.nextID)
+                } catch {
+                    failedToRead(lane, error)
+                    // What was read goes; what cannot be read now is tried again.
                     guard open.spans > 0 else { return nil }
                     complete = true
                     break
                 }
-                if segment.firstID > lane.nextID {
+                guard let segment = found, segment.firstID <= lane.nextID else {
                     complete = open.spans > 0
                     if complete { break }
-                    lose(lane, through: segment.firstID - 1)
+                    lose(lane, through: min(lastID, found.map { $0.firstID - 1 } ?? lastID))
                     open.first = lane.nextID
                     continue
                 }
@@ -207,15 +213,6 @@ final class Loop {
             return batch
         }
         return nil
-    }
-
-    private func segment(holding id: Int64, for lane: Lane) -> Segment? {
-        do throws(SpoolError) {
-            return try reader.segment(holding: id)
-        } catch {
-            failedToRead(lane, error)
-            return nil
-        }
     }
 
     private func failedToRead(_ lane: Lane, _ error: SpoolError) {
@@ -365,14 +362,19 @@ final class Loop {
     private func vanished(_ batch: Batch, found: [SpanView], _ lane: Lane) {
         lane.breaker.probeInconclusive(now: clock.monotonic())
         let present = Set(found.map(\.id))
-        for offset in 0..<batch.spans.count {
-            let id = batch.spans.id(at: offset)
-            if present.contains(id) {
-                lane.waiting.append(batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: batch.deliveriesSeen))
-            } else if case .log = batch.spans {
-                lane.settle(id...id, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
-                tell(.lost(destination: lane.name, spans: 1))
+        // Runs of offsets that are there, or are not.
+        var from = 0
+        while from < batch.spans.count {
+            let isThere = present.contains(batch.spans.id(at: from))
+            var to = from + 1
+            while to < batch.spans.count, present.contains(batch.spans.id(at: to)) == isThere { to += 1 }
+            if isThere {
+                lane.waiting.append(batch.part(from..<to, suspect: false, deliveriesSeen: batch.deliveriesSeen))
+            } else if case .log(let ids) = batch.spans[from..<to] {
+                lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
+                tell(.lost(destination: lane.name, spans: Int64(ids.count)))
             }
+            from = to
         }
     }
 
@@ -881,11 +883,12 @@ final class Loop {
         if status.backlogSpans > 0, let segment = try? reader.segment(holding: lane.cursor.position + 1) {
             let first = max(lane.cursor.position + 1, segment.firstID)
             let entry = segment.entries[Int(first - segment.firstID)]
-            status.oldestAgeSeconds = Double(clock.wall() - min(clock.wall(), entry.receivedAt)) / 1e9
+            let wall = clock.wall()
+            status.oldestAgeSeconds = Double(wall - min(wall, entry.receivedAt)) / 1e9
             status.backlogBytes = max(0, log.status.acceptedBytes - segment.logOffset - Int64(entry.offset))
         }
         status.concurrency = lane.concurrency.limit
-        if case .open = lane.breaker.state { status.breakerOpen = true }
+        status.breakerOpen = lane.breaker.state != .closed
         (status.state, status.detail) = state(lane, status)
         return status
     }
@@ -905,7 +908,9 @@ final class Loop {
         if lane.notBefore > now {
             return (.retrying, "\(lane.status.lastError); the platform asks to wait \(seconds(until: lane.notBefore)) s")
         }
-        if lane.waiting.contains(where: { $0.attempts > 0 }) { return (.retrying, lane.status.lastError) }
+        // What was answered with a failure and is under way again is still what holds the destination up.
+        let isTriedAgain = lane.inFlight.values.contains { $0.batch.failures > 0 } || lane.waiting.contains { $0.attempts > 0 }
+        if isTriedAgain || lane.breaker.state != .closed { return (.retrying, lane.status.lastError) }
         return (status.backlogSpans > 0 ? .delivering : .idle, "")
     }
 

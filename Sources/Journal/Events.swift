@@ -215,6 +215,11 @@ extension Logger {
             ["path": path, "set_aside": setAside, "reason": text])
     }
 
+    /// The file was damaged or taken away, and what could be read goes on; `sentence` says all of it.
+    public func spoolRepaired(path: String, sentence: String, lost: Int) {
+        tell(.error, "spool_repaired", "spool \(path): \(sentence)", ["path": path, "lost": lost])
+    }
+
     /// What could be read of a corrupt spool is in the new one.
     public func spoolRecovered(path: String, spans: Int, lost: Int, took time: Duration) {
         tell(

@@ -1,4 +1,5 @@
 import CSQLite
+import CShim
 
 /// What SQLite said, where, and what was asked of it. Never the values that were bound.
 public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -41,10 +42,14 @@ final class Database {
             throw error
         }
         handle = opened
-        sqlite3_busy_timeout(handle, 5_000)
+        // For readers that meet a checkpoint's end. The writer is the only one of its kind, and waits no longer for readers than this.
+        sqlite3_busy_timeout(handle, readOnly ? 5_000 : 100)
     }
 
     deinit { sqlite3_close_v2(handle) }
+
+    /// The file bears another name by now, or none: nothing is done to it, nor to what bears its name, when the connection ends.
+    func leaveFiles() { _ = tracefwd_sqlite_leave_wal(handle) }
 
     /// Keeps `walFrames` from now on. SQLite has one hook, and `PRAGMA wal_autocheckpoint` takes it: to be called after that.
     func countFrames() {

@@ -1,14 +1,18 @@
+import CShim
 import SpanModel
 
-/// The stored form of a segment's directory, format 1. A byte of version, then per span: length, resource length, scope length (varints),
-/// received_at as nanoseconds since the span before it (varint; the first since the epoch), source (byte), sender + 1 (varint, 0 = unknown),
-/// trace hash (8 bytes, little endian). Offsets follow from the lengths. About 18 bytes a span.
+/// The stored form of a segment's directory, version 2. A byte of version; a CRC-32C (4 bytes, little endian) of all that follows and of the
+/// payload after it; then per span: length, resource length, scope length (varints), received_at as nanoseconds since the span before it
+/// (varint; the first since the epoch), source (byte), sender + 1 (varint, 0 = unknown), trace hash (8 bytes, little endian). Offsets
+/// follow from the lengths. About 18 bytes a span. Version 1 had no checksum: SQLite notices a page that is no page, not a byte that has
+/// changed inside of one.
 enum Directory {
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
+    private static let headBytes = 5
 
-    static func encode(_ entries: [SpanEntry]) -> [UInt8] {
-        var out: [UInt8] = [version]
-        out.reserveCapacity(1 + entries.count * 20)
+    static func encode(_ entries: [SpanEntry], _ payload: [UInt8]) -> [UInt8] {
+        var out: [UInt8] = [version, 0, 0, 0, 0]
+        out.reserveCapacity(headBytes + entries.count * 20)
         var before: UInt64 = 0
         for entry in entries {
             out.appendVarint(UInt64(entry.length))
@@ -20,15 +24,31 @@ enum Directory {
             out.appendVarint(entry.sender == SpanEntry.unknownSender ? 0 : UInt64(entry.sender) + 1)
             withUnsafeBytes(of: entry.traceHash.littleEndian) { out.append(contentsOf: $0) }
         }
+        let sum = out.withUnsafeBytes { checksum($0, payload) }
+        out.withUnsafeMutableBytes { $0.storeBytes(of: sum.littleEndian, toByteOffset: 1, as: UInt32.self) }
         return out
     }
 
-    /// nil where the bytes are no directory of `payloadBytes` bytes of spans: the file is damaged.
-    static func decode(_ bytes: UnsafeRawBufferPointer, payloadBytes: Int) -> [SpanEntry]? {
-        guard bytes.first == version else { return nil }
+    private static func checksum(_ directory: UnsafeRawBufferPointer, _ payload: [UInt8]) -> UInt32 {
+        let rows = UnsafeRawBufferPointer(rebasing: directory[headBytes...])
+        return payload.withUnsafeBytes { tracefwd_crc32c(tracefwd_crc32c(0, rows.baseAddress, rows.count), $0.baseAddress, $0.count) }
+    }
+
+    /// nil where the bytes are no directory of this payload: one of the two is damaged.
+    static func decode(_ bytes: UnsafeRawBufferPointer, _ payload: [UInt8]) -> [SpanEntry]? {
+        let payloadBytes = payload.count
+        var at: Int
+        switch bytes.first {
+        case 1: at = 1
+        case version:
+            guard bytes.count >= headBytes,
+                UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 1, as: UInt32.self)) == checksum(bytes, payload)
+            else { return nil }
+            at = headBytes
+        default: return nil
+        }
         var entries: [SpanEntry] = []
         entries.reserveCapacity(bytes.count / 16)
-        var at = 1
         var offset: UInt64 = 0
         var received: UInt64 = 0
         func varint() -> UInt64? { readVarint(bytes, at: &at) }

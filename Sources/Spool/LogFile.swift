@@ -30,24 +30,45 @@ public struct RejectionKey: Sendable, Hashable {
     }
 }
 
+/// What the spool's file says of itself, as it is kept in memory: assigned after a commit succeeded, so it never says more than the disk.
+struct Books: Sendable {
+    var spoolID = ""
+    var nextID: Int64 = 1
+    /// Stored bytes of all spans ever accepted.
+    var logOffset: Int64 = 0
+    var lastReceived: UInt64 = 0
+    var consumers: [Int64: Consumer] = [:]
+    var rejections: [RejectionKey: Int64] = [:]
+    /// The books of the consumers were lost with a damaged file: until the next start a name that is new begins with the oldest span, so that
+    /// nothing is left out.
+    var registersFromOldest = false
+
+    /// The last id that any cursor has settled: the log has never ended before it.
+    var lastSettled: Int64 { consumers.values.lazy.map { $0.cursor.settled.last?.upperBound ?? $0.cursor.position }.max() ?? 0 }
+}
+
 /// The one connection that writes, and what it knows of the file. It belongs to the writer's thread. Every change to spans' fates is one
-/// transaction of `commit`; the fields are assigned after it succeeded, so they never say more than the disk.
+/// transaction of `commit`.
 final class LogFile {
     let options: SpoolOptions
-    private let database: Database
-    private let lock: SpoolLock
-    private let reserve: Reserve
-
-    private(set) var nextID: Int64 = 1
-    /// Stored bytes of all spans ever accepted.
-    private(set) var logOffset: Int64 = 0
-    private(set) var consumers: [Int64: Consumer] = [:]
-    private(set) var rejections: [RejectionKey: Int64] = [:]
+    private var database: Database
+    private let lock: any DiskLock
+    private var books: Books
     private(set) var oldest: Bounds?
-    private(set) var lastReceived: UInt64 = 0
     /// Bytes of used pages and WAL.
     private(set) var usedBytes = 0
-    let spoolID: String
+    /// What was mended when the file was opened, or since.
+    private(set) var repair: SpoolRepair?
+    private var files: (database: FileIdentity?, wal: FileIdentity?)
+
+    var nextID: Int64 { books.nextID }
+    var logOffset: Int64 { books.logOffset }
+    var lastReceived: UInt64 { books.lastReceived }
+    var consumers: [Int64: Consumer] { books.consumers }
+    var rejections: [RejectionKey: Int64] { books.rejections }
+    var spoolID: String { books.spoolID }
+
+    private var disk: any Disk { options.disk }
 
     /// First and last id of a segment, and the newest time in it.
     struct Bounds: Sendable, Equatable {
@@ -64,119 +85,212 @@ final class LogFile {
     }
 
     /// Opens or makes the spool. The first act is a truncating checkpoint: after it every row that was acknowledged lies in the database
-    /// file itself, whatever an earlier fsync reported (DESIGN.md section 3).
-    init(_ options: SpoolOptions) throws(SpoolError) {
+    /// file itself, whatever an earlier fsync reported (DESIGN.md section 3). A damaged file is set aside, and what can be read of it goes
+    /// on in a fresh one; `beat` is called while that takes its time.
+    init(_ options: SpoolOptions, beat: @escaping () -> Void = {}) throws(SpoolError) {
         self.options = options
-        try SpoolPlace.prepare(options.path)
-        lock = try SpoolLock(beside: options.path)
-        reserve = Reserve(beside: options.path, bytes: options.reserveBytes)
-        do throws(SQLiteError) {
-            database = try Database(path: options.path, readOnly: false, vfs: options.vfs)
+        let (disk, path) = (options.disk, options.path)
+        try disk.prepare(path)
+        lock = try disk.lock(path + ".lock", of: path)
+        try Rebuild.finish(path, disk)
+        let isNew = disk.size(path) ?? 0 == 0
+        let witness = Witness(lock.read())
+        do throws(SpoolError) {
+            (database, books) = try Self.openOnFullDisk(options)
         } catch {
-            throw .sqlite(path: options.path, error)
+            // What is no database at all and has never been ours stays as it is, under its name.
+            guard error.isDamage, witness != nil || !error.isNoDatabase else { throw error }
+            repair = try Rebuild.run(options, reason: "\(error)", witness: witness, beat: beat)
+            (database, books) = try Self.open(options)
         }
-        try Schema.check(database, path: options.path)
-        do throws(SQLiteError) {
+        try inFile(path) { () throws(SQLiteError) in
+            try mendEnd(witness, isNew: isNew)
+            try refreshOldest()
+            try measure()
+        }
+        noteFiles()
+        _ = takeReserve()
+    }
+
+    /// A connection that is ready to write, and what the file says.
+    private static func open(_ options: SpoolOptions) throws(SpoolError) -> (Database, Books) {
+        let path = options.path
+        let database = try inFile(path) { () throws(SQLiteError) in
+            try Database(path: path, readOnly: false, vfs: options.disk.vfs)
+        }
+        try Schema.check(database, path: path)
+        try inFile(path) { () throws(SQLiteError) in
             try Schema.configure(database, durability: options.durability)
             database.countFrames()
             try Schema.migrate(database)
             _ = try database.checkpoint(truncate: true)
-            spoolID = try Self.identity(database)
-        } catch {
-            throw .sqlite(path: options.path, error)
+            try identify(database)
         }
-        try load()
-        _ = reserve.take()
+        let (books, damage) = try inFile(path) { () throws(SQLiteError) in try load(database) }
+        if let damage { throw .damaged(path: path, what: damage) }
+        return (database, books)
     }
 
-    /// The spool's UUID. A file that was copied to another machine gets one of its own there.
-    private static func identity(_ database: Database) throws(SQLiteError) -> String {
+    /// A full disk must not keep the daemon from delivering what lies on it: the reserve makes the room that SQLite needs to start.
+    private static func openOnFullDisk(_ options: SpoolOptions) throws(SpoolError) -> (Database, Books) {
+        do throws(SpoolError) {
+            return try open(options)
+        } catch {
+            guard case .sqlite(_, let inner) = error, inner.isFull, options.disk.size(options.path + ".reserve") != nil else { throw error }
+            options.disk.remove(options.path + ".reserve")
+            return try open(options)
+        }
+    }
+
+    /// The books, and in words what cannot be right in them.
+    private static func load(_ database: Database) throws(SQLiteError) -> (Books, damage: String?) {
+        var books = Books()
+        var damage: String?
         var meta: [String: String] = [:]
         try database.each("SELECT key, value FROM meta") { row in meta[row.text(0)] = row.text(1) }
-        let machine = SpoolPlace.machineID
-        if let id = meta["spool_id"], meta["machine"] == machine { return id }
-        let id = SpoolPlace.uuid()
-        try database.transaction { () throws(SQLiteError) in
-            try database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(id), .text(machine))
-            try database.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
+        try database.each(
+            "SELECT last_id, log_offset, length(payload), max_at FROM segments ORDER BY first_id DESC LIMIT 1"
+        ) { row in
+            guard (1..<Int64.max / 2).contains(row.integer(0)), (0..<Int64.max / 2).contains(row.integer(1)) else {
+                damage = "the newest segment says that it ends with id \(row.integer(0))"
+                return
+            }
+            books.nextID = row.integer(0) + 1
+            books.logOffset = row.integer(1) + row.integer(2)
+            books.lastReceived = UInt64(clamping: row.integer(3))
         }
-        return id
+        try database.each("SELECT id, name, state, base, position, settled FROM consumers") { row in
+            guard let state = ConsumerState(rawValue: row.text(2)), let cursor = Cursor(position: row.integer(4), settledText: row.text(5)),
+                (0..<Int64.max / 2).contains(row.integer(4))
+            else {
+                damage = "the cursor of \(row.text(1)) cannot be read"
+                return
+            }
+            books.consumers[row.integer(0)] = Consumer(
+                id: row.integer(0), name: row.text(1), state: state, base: row.integer(3), cursor: cursor)
+        }
+        try database.each("SELECT consumer, outcome, reason, route, spans, bytes FROM ledger") { row in
+            guard let outcome = Outcome(rawValue: row.text(1)) else {
+                damage = "the ledger has an outcome \"\(row.text(1))\""
+                return
+            }
+            let tally = Tally(spans: row.integer(4), bytes: row.integer(5))
+            if outcome == .rejected, let source = SourceID(rawValue: UInt8(clamping: -row.integer(0))) {
+                books.rejections[RejectionKey(source: source, reason: row.text(2))] = tally.spans
+            } else {
+                books.consumers[row.integer(0)]?.ledger[LedgerKey(outcome, reason: row.text(2), route: row.text(3))] = tally
+            }
+        }
+        books.spoolID = meta["spool_id"] ?? ""
+        books.registersFromOldest = meta[Schema.fromOldest] != nil && books.consumers.isEmpty
+        return (books, damage)
     }
 
-    private func load() throws(SpoolError) {
-        var damage: String?
-        do throws(SQLiteError) {
-            try database.each(
-                "SELECT last_id, log_offset, length(payload), max_at FROM segments ORDER BY first_id DESC LIMIT 1"
-            ) { row in
-                guard (1..<Int64.max).contains(row.integer(0)), (0..<Int64.max - row.integer(2)).contains(row.integer(1)) else {
-                    damage = "the newest segment says that it ends with id \(row.integer(0))"
-                    return
-                }
-                nextID = row.integer(0) + 1
-                logOffset = row.integer(1) + row.integer(2)
-                lastReceived = UInt64(clamping: row.integer(3))
+    /// The spool's UUID. A file that was copied to another machine gets one of its own there. It goes into the file itself at once: a WAL
+    /// that is lost must not take it along.
+    private static func identify(_ database: Database) throws(SQLiteError) {
+        let machine = SpoolIdentity.machineID
+        let known = try database.integer(
+            "SELECT 1 FROM meta WHERE key = 'machine' AND value = ? AND EXISTS (SELECT 1 FROM meta WHERE key = 'spool_id')", .text(machine))
+        guard known == nil else { return }
+        try database.transaction { () throws(SQLiteError) in
+            try database.run(
+                "INSERT OR REPLACE INTO meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(SpoolIdentity.uuid()),
+                .text(machine))
+            try database.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
+        }
+        _ = try database.checkpoint(truncate: true)
+    }
+
+    /// Ids that were given out and are not in the file any more are lost, and stay given out.
+    private func mendEnd(_ witness: Witness?, isNew: Bool) throws(SQLiteError) {
+        var end = books.lastSettled
+        if let witness, isNew || witness.spoolID == books.spoolID { end = max(end, witness.lastID) }
+        if end >= books.nextID {
+            let lost = books.nextID...end
+            let offset = max(books.logOffset, witness?.logOffset ?? 0)
+            try database.transaction { () throws(SQLiteError) in
+                try Schema.insertHole(lost, receivedAt: books.lastReceived, offset: offset, into: database)
             }
-            try database.each("SELECT id, name, state, base, position, settled FROM consumers") { row in
-                guard let state = ConsumerState(rawValue: row.text(2)),
-                    let cursor = Cursor(position: row.integer(4), settledText: row.text(5))
-                else {
-                    damage = "the cursor of \(row.text(1)) cannot be read"
-                    return
-                }
-                consumers[row.integer(0)] = Consumer(
-                    id: row.integer(0), name: row.text(1), state: state, base: row.integer(3), cursor: cursor)
-            }
-            try database.each("SELECT consumer, outcome, reason, route, spans, bytes FROM ledger") { row in
-                guard let outcome = Outcome(rawValue: row.text(1)) else {
-                    damage = "the ledger has an outcome \"\(row.text(1))\""
-                    return
-                }
-                let tally = Tally(spans: row.integer(4), bytes: row.integer(5))
-                if outcome == .rejected, let source = SourceID(rawValue: UInt8(clamping: -row.integer(0))) {
-                    rejections[RejectionKey(source: source, reason: row.text(2))] = tally.spans
-                } else {
-                    consumers[row.integer(0)]?.ledger[LedgerKey(outcome, reason: row.text(2), route: row.text(3))] = tally
-                }
-            }
+            (books.nextID, books.logOffset) = (end + 1, offset)
+            repair = (repair ?? SpoolRepair(reason: isNew ? "its file was gone" : "its newest commits were gone")).losing(lost)
+        }
+        lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
+    }
+
+    // MARK: Repair
+
+    /// What is read of a damaged file, and what was in memory, goes on in a fresh one; see `Rebuild`.
+    func rebuild(reason: String, beat: @escaping () -> Void) throws(SpoolError) -> SpoolRepair {
+        let repair = try Rebuild.run(options, reason: reason, from: database, books: books, beat: beat)
+        database.leaveFiles()
+        try reopen()
+        self.repair = repair
+        return repair
+    }
+
+    /// Somebody took the WAL away under its name: what it holds goes into the file, and a new one is begun.
+    func replaceWAL() throws(SpoolError) {
+        let path = options.path
+        guard try inFile(path, { () throws(SQLiteError) in try database.checkpoint(truncate: true) }) else { return }
+        database.leaveFiles()
+        disk.remove(path + "-shm")
+        try reopen()
+    }
+
+    private func reopen() throws(SpoolError) {
+        (database, books) = try Self.open(options)
+        try inFile(options.path) { () throws(SQLiteError) in
+            try mendEnd(nil, isNew: false)
             try refreshOldest()
             try measure()
-        } catch {
-            throw .sqlite(path: options.path, error)
         }
-        if let damage { throw .damaged(path: options.path, what: damage) }
+        noteFiles()
     }
+
+    /// What somebody took away behind the daemon's back.
+    enum Gone { case database, wal }
+
+    /// Whether the files still are where they were.
+    var gone: Gone? {
+        if disk.identity(options.path) != files.database { return .database }
+        let wal = disk.identity(options.path + "-wal")
+        if files.wal == nil { files.wal = wal }
+        return wal == files.wal ? nil : .wal
+    }
+
+    private func noteFiles() { files = (disk.identity(options.path), disk.identity(options.path + "-wal")) }
 
     // MARK: Commit
 
     /// Writes all of `work` in one transaction and returns the segments that are now in the log. Trims settled history on the way.
     func commit(_ work: Work, now: UInt64) throws(SQLiteError) -> [Segment] {
         var segments: [Segment] = []
-        var offset = logOffset
-        var next = nextID
-        var received = lastReceived
-        var changed = consumers
-        var rejected = rejections
+        var changed = books
         try database.transaction { () throws(SQLiteError) in
             for chunk in work.chunks {
-                let segment = Segment(firstID: next, logOffset: offset, payload: chunk.payload, entries: chunk.entries)
+                let segment = Segment(
+                    firstID: changed.nextID, logOffset: changed.logOffset, payload: chunk.payload, entries: chunk.entries)
                 try insert(segment)
                 segments.append(segment)
-                next = segment.lastID + 1
-                offset += Int64(chunk.payload.count)
-                received = max(received, chunk.entries.last?.receivedAt ?? 0)
+                changed.nextID = segment.lastID + 1
+                changed.logOffset += Int64(chunk.payload.count)
+                changed.lastReceived = max(changed.lastReceived, chunk.entries.last?.receivedAt ?? 0)
             }
             for settlement in work.settlements.values {
-                guard var consumer = changed[settlement.consumer] else { continue }
+                guard var consumer = changed.consumers[settlement.consumer] else { continue }
                 try write(settlement, to: &consumer)
-                changed[settlement.consumer] = consumer
+                changed.consumers[settlement.consumer] = consumer
             }
             for (key, count) in work.rejections {
                 try add(-Int64(key.source.rawValue), LedgerKey(.rejected, reason: key.reason), Tally(spans: count))
-                rejected[key, default: 0] += count
+                changed.rejections[key, default: 0] += count
             }
         }
-        (nextID, logOffset, lastReceived, consumers, rejections) = (next, offset, received, changed, rejected)
+        books = changed
+        if !segments.isEmpty {
+            lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
+        }
         // It is on disk now: what cannot be read any more must not make a failed commit of it, whose settlements would be written twice.
         try? measure()
         if oldest == nil, !segments.isEmpty { try? refreshOldest() }
@@ -188,7 +302,7 @@ final class LogFile {
             "INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
             .integer(segment.firstID), .integer(segment.lastID), .integer(Int64(clamping: segment.entries.first?.receivedAt ?? 0)),
             .integer(Int64(clamping: segment.entries.last?.receivedAt ?? 0)), .integer(segment.logOffset),
-            .blob(Directory.encode(segment.entries)),
+            .blob(Directory.encode(segment.entries, segment.payload)),
             .blob(segment.payload))
     }
 
@@ -248,7 +362,7 @@ final class LogFile {
         if let stored = letter.stored {
             try database.run(
                 "INSERT OR IGNORE INTO dead_spans (span, directory, payload) VALUES (?, ?, ?)", .integer(letter.span),
-                .blob(Directory.encode([stored.entry])), .blob(stored.bytes))
+                .blob(Directory.encode([stored.entry], stored.bytes)), .blob(stored.bytes))
         }
         try database.run(
             """
@@ -296,7 +410,7 @@ final class LogFile {
             try removeLetters(consumer: consumer, spans: spans)
             if gone.spans > 0 { try add(consumer, LedgerKey(outcome), gone) }
         }
-        if gone.spans > 0 { consumers[consumer]?.ledger[LedgerKey(outcome), default: Tally()] += gone }
+        if gone.spans > 0 { books.consumers[consumer]?.ledger[LedgerKey(outcome), default: Tally()] += gone }
         return gone.spans
     }
 
@@ -335,24 +449,24 @@ final class LogFile {
             !consumers.values.contains(where: { $0.name == name })
         {
             try database.run("UPDATE consumers SET name = ? WHERE id = ?", .text(name), .integer(known.id))
-            consumers[known.id]?.name = name
+            books.consumers[known.id]?.name = name
         }
         if let known = consumers.values.first(where: { $0.name == name }) {
             if known.state == .retired { try set(.active, of: known.id) }
             return consumers[known.id] ?? known
         }
-        let base = start ?? nextID - 1
+        let base = start ?? (books.registersFromOldest ? (oldest?.first ?? nextID) - 1 : nextID - 1)
         try database.run(
             "INSERT INTO consumers (name, state, base, position) VALUES (?, 'active', ?, ?)", .text(name), .integer(base), .integer(base))
         let id = try database.integer("SELECT last_insert_rowid()") ?? 0
         let consumer = Consumer(id: id, name: name, state: .active, base: base, cursor: Cursor(position: base))
-        consumers[id] = consumer
+        books.consumers[id] = consumer
         return consumer
     }
 
     func set(_ state: ConsumerState, of id: Int64) throws(SQLiteError) {
         try database.run("UPDATE consumers SET state = ? WHERE id = ?", .text(state.rawValue), .integer(id))
-        consumers[id]?.state = state
+        books.consumers[id]?.state = state
     }
 
     /// Moves a cursor back over ids that it has settled, so that they are delivered again; nil where that is not back. `base` moves with
@@ -366,7 +480,7 @@ final class LogFile {
         try database.run(
             "UPDATE consumers SET base = ?, position = ?, settled = '' WHERE id = ?", .integer(consumer.base), .integer(position),
             .integer(id))
-        consumers[id] = consumer
+        books.consumers[id] = consumer
         return consumer
     }
 
@@ -458,7 +572,7 @@ final class LogFile {
     func freePages() throws(SQLiteError) -> Int { Int(try database.integer("PRAGMA freelist_count") ?? 0) }
 
     /// Bytes of the WAL file.
-    var walBytes: Int { SpoolPlace.size(options.path + "-wal") }
+    var walBytes: Int { disk.size(options.path + "-wal") ?? 0 }
 
     /// Bytes of the WAL that were not copied into the file yet: a frame is a page and its header.
     var uncopiedBytes: Int { database.walFrames * (16384 + 24) }
@@ -472,14 +586,18 @@ final class LogFile {
         return all
     }
 
+    private var reservePath: String { options.path + ".reserve" }
+
     /// Whether the reserve lies on the disk. Without it a full disk would stop the cursor too.
-    var hasReserve: Bool { reserve.isHeld }
+    var hasReserve: Bool { options.reserveBytes == 0 || disk.isAllocated(reservePath, bytes: options.reserveBytes) }
 
     /// The disk is full: gives the reserve back, so that settling and trimming can go on.
-    func releaseReserve() { reserve.release() }
+    func releaseReserve() { disk.remove(reservePath) }
 
     /// Whether the disk has room again: the reserve could be made anew, and some more is left.
     func retakeReserve() -> Bool {
-        SpoolPlace.freeBytes(options.path) > (reserve.isHeld ? 0 : options.reserveBytes) + (16 << 20) && reserve.take()
+        disk.freeBytes(options.path) > (hasReserve ? 0 : options.reserveBytes) + (16 << 20) && takeReserve()
     }
+
+    private func takeReserve() -> Bool { hasReserve || disk.allocate(reservePath, bytes: options.reserveBytes) }
 }

@@ -1,23 +1,42 @@
 import CSQLite
 public import SpanModel
+import Synchronization
+
+/// Counts the files that a spool has had: after a repair those who read open the new one.
+final class Generation: Sendable {
+    private let count = Atomic(0)
+    var current: Int { count.load(ordering: .acquiring) }
+    func next() { count.add(1, ordering: .releasing) }
+}
 
 /// Reads the log on a connection of its own, opened read-only. For one thread. No read transaction outlives a call.
 public final class LogReader {
-    private let database: Database
+    private var database: Database
     private let path: String
+    private let vfs: String?
     private let cache: SegmentCache
+    private let generation: Generation
+    private var opened: Int
+    /// Whom a damaged page is reported to, with the generation of the file that it is in.
+    private let damaged: @Sendable (SQLiteError, Int) -> Void
     /// Bytes that one look at the disk brings into the cache: small segments come many at a time.
     private static let readAheadBytes = 256 << 10
 
-    init(path: String, vfs: String?, cache: SegmentCache) throws(SpoolError) {
-        self.path = path
-        self.cache = cache
-        do throws(SQLiteError) {
-            database = try Database(path: path, readOnly: true, vfs: vfs)
-            try database.execute("PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA query_only=ON")
-        } catch {
-            throw .sqlite(path: path, error)
-        }
+    init(
+        path: String, vfs: String?, cache: SegmentCache, generation: Generation = Generation(),
+        damaged: @escaping @Sendable (SQLiteError, Int) -> Void = { _, _ in }
+    ) throws(SpoolError) {
+        (self.path, self.vfs, self.cache, self.generation, self.damaged) = (path, vfs, cache, generation, damaged)
+        opened = generation.current
+        database = try inFile(path) { () throws(SQLiteError) in try Self.connect(path, vfs) }
+    }
+
+    private static func connect(_ path: String, _ vfs: String?) throws(SQLiteError) -> Database {
+        let database = try Database(path: path, readOnly: true, vfs: vfs)
+        // Its name may lead to another file by the time that it ends.
+        database.leaveFiles()
+        try database.execute("PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA query_only=ON")
+        return database
     }
 
     /// Opens a spool file that no daemon of this process holds: for the command line.
@@ -25,9 +44,9 @@ public final class LogReader {
         try LogReader(path: path, vfs: nil, cache: SegmentCache(bytesMax: 4 << 20))
     }
 
-    /// The segment that holds `id`, or the first one after it; nil beyond the end of the log.
+    /// The segment that holds `id`, or the first one after it that can be read; nil where there is none up to the end of the log.
     public func segment(holding id: Int64) throws(SpoolError) -> Segment? {
-        if let cached = cache.segment(from: id) { return cached }
+        if opened == generation.current, let cached = cache.segment(from: id) { return cached }
         return try reading { database throws(SQLiteError) -> Segment? in
             var start: Int64?
             try database.each("SELECT first_id, last_id FROM segments WHERE first_id <= ? ORDER BY first_id DESC LIMIT 1", .integer(id)) {
@@ -35,26 +54,25 @@ public final class LogReader {
                 start = row.integer(1) >= id ? row.integer(0) : row.integer(1) + 1
             }
             if let start, let cached = cache.segment(from: start) { return cached }
-            return try load(from: start ?? id)
+            return try load(from: start ?? id, database)
         }
     }
 
-    private func load(from id: Int64) throws(SQLiteError) -> Segment? {
+    /// Rows that are damaged, and holes, are passed over: their ids are missing.
+    private func load(from id: Int64, _ database: Database) throws(SQLiteError) -> Segment? {
         let statement = try database.statement(
-            "SELECT first_id, last_id, directory, payload, log_offset FROM segments WHERE first_id >= ? ORDER BY first_id LIMIT 256")
+            "SELECT first_id, last_id, directory, payload, log_offset FROM segments WHERE first_id >= ? AND format = 1 ORDER BY first_id")
         defer { statement.reset() }
         try statement.bind([.integer(id)])
         var first: Segment?
         var bytes = 0
         while bytes < Self.readAheadBytes, try statement.step() {
             let payload = statement.bytes(3)
-            let directory = statement.bytes(2)
-            guard let entries = directory.withUnsafeBytes({ Directory.decode($0, payloadBytes: payload.count) }),
+            guard let entries = statement.bytes(2).withUnsafeBytes({ Directory.decode($0, payload) }),
                 statement.integer(1) == statement.integer(0) &+ Int64(entries.count) &- 1
             else {
                 if first != nil { break }
-                throw SQLiteError(
-                    code: SQLITE_CORRUPT, message: "the directory of segment \(statement.integer(0)) is damaged", during: "read")
+                continue
             }
             let segment = Segment(firstID: statement.integer(0), logOffset: statement.integer(4), payload: payload, entries: entries)
             bytes += payload.count
@@ -104,7 +122,8 @@ public final class LogReader {
     public func deadLetters(consumer: Int64, filter: DeadLetterFilter = .init(), limit: Int) throws(SpoolError) -> [DeadLetter] {
         try reading { database throws(SQLiteError) -> [DeadLetter] in
             try letters(
-                "WHERE \(filter.condition) ORDER BY l.last_at DESC, l.span DESC LIMIT \(limit)", [.integer(consumer)] + filter.values,
+                database, "WHERE \(filter.condition) ORDER BY l.last_at DESC, l.span DESC LIMIT \(limit)",
+                [.integer(consumer)] + filter.values,
                 payloads: false)
         }
     }
@@ -112,7 +131,7 @@ public final class LogReader {
     /// One letter with its span.
     public func deadLetter(consumer: Int64, span: Int64) throws(SpoolError) -> DeadLetter? {
         try reading { database throws(SQLiteError) -> DeadLetter? in
-            try letters("WHERE l.consumer = ? AND l.span = ?", [.integer(consumer), .integer(span)], payloads: true).first
+            try letters(database, "WHERE l.consumer = ? AND l.span = ?", [.integer(consumer), .integer(span)], payloads: true).first
         }
     }
 
@@ -120,7 +139,7 @@ public final class LogReader {
     public func dueLetters(consumer: Int64, now: UInt64, limit: Int) throws(SpoolError) -> [DeadLetter] {
         try reading { database throws(SQLiteError) -> [DeadLetter] in
             try letters(
-                "WHERE l.consumer = ? AND next_at IS NOT NULL AND next_at <= ? ORDER BY next_at, l.span LIMIT \(limit)",
+                database, "WHERE l.consumer = ? AND next_at IS NOT NULL AND next_at <= ? ORDER BY next_at, l.span LIMIT \(limit)",
                 [.integer(consumer), .integer(Int64(now / 1_000_000))], payloads: true)
         }
     }
@@ -148,7 +167,7 @@ public final class LogReader {
         }
     }
 
-    private func letters(_ condition: String, _ values: [Value], payloads: Bool) throws(SQLiteError) -> [DeadLetter] {
+    private func letters(_ database: Database, _ condition: String, _ values: [Value], payloads: Bool) throws(SQLiteError) -> [DeadLetter] {
         var letters: [DeadLetter] = []
         let stored = payloads ? "s.directory, s.payload" : "NULL, NULL"
         try database.each(
@@ -159,7 +178,7 @@ public final class LogReader {
             """, values
         ) { row in
             let payload = row.bytes(12)
-            let entry = row.bytes(11).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }?.first
+            let entry = row.bytes(11).withUnsafeBytes { Directory.decode($0, payload) }?.first
             letters.append(
                 DeadLetter(
                     consumer: row.integer(0), span: row.integer(1), state: DeadLetter.State(rawValue: row.text(2)) ?? .dead,
@@ -181,20 +200,26 @@ public final class LogReader {
             try database.each("PRAGMA integrity_check(20)") { row in
                 if row.text(0) != "ok" { findings.append("SQLite: \(row.text(0))") }
             }
-            try verifySegments(&findings, progress)
-            try verifyBooks(&findings)
-            try verifyLetters(&findings)
+            try verifySegments(database, &findings, progress)
+            try verifyBooks(database, &findings)
+            try verifyLetters(database, &findings)
             return findings
         }
     }
 
-    private func verifySegments(_ findings: inout [String], _ progress: (Int64) -> Void) throws(SQLiteError) {
+    private func verifySegments(_ database: Database, _ findings: inout [String], _ progress: (Int64) -> Void) throws(SQLiteError) {
         var expected: (id: Int64, offset: Int64)?
         var seen: Int64 = 0
-        try database.each("SELECT first_id, last_id, log_offset, directory, payload FROM segments ORDER BY first_id") { row in
+        try database.each("SELECT first_id, last_id, log_offset, directory, payload, format FROM segments ORDER BY first_id") { row in
             let (first, last) = (row.integer(0), row.integer(1))
+            if row.integer(5) == Schema.lost {
+                // Counted as lost when it was found; what was written before it is not known any more.
+                if let expected, first != expected.id { findings.append("ids \(expected.id) to \(first &- 1) are missing") }
+                expected = (last &+ 1, row.integer(2))
+                return
+            }
             let payload = row.bytes(4)
-            let entries = row.bytes(3).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }
+            let entries = row.bytes(3).withUnsafeBytes { Directory.decode($0, payload) }
             if entries.map({ Int64($0.count) }) != last &- first &+ 1 {
                 findings.append("segment \(first): its directory does not fit its payload")
             }
@@ -206,7 +231,7 @@ public final class LogReader {
         }
     }
 
-    private func verifyBooks(_ findings: inout [String]) throws(SQLiteError) {
+    private func verifyBooks(_ database: Database, _ findings: inout [String]) throws(SQLiteError) {
         let end = try database.integer("SELECT max(last_id) FROM segments") ?? 0
         try database.each(
             """
@@ -226,7 +251,7 @@ public final class LogReader {
         }
     }
 
-    private func verifyLetters(_ findings: inout [String]) throws(SQLiteError) {
+    private func verifyLetters(_ database: Database, _ findings: inout [String]) throws(SQLiteError) {
         try database.each(
             """
             SELECT name, coalesce((SELECT sum(weight) FROM dead_letters WHERE consumer = c.id), 0),
@@ -244,7 +269,7 @@ public final class LogReader {
             """
         ) { row in
             let payload = row.bytes(3)
-            let entries = row.bytes(2).withUnsafeBytes { Directory.decode($0, payloadBytes: payload.count) }
+            let entries = row.bytes(2).withUnsafeBytes { Directory.decode($0, payload) }
             if entries?.count != 1 { findings.append("dead letter \(row.integer(0)) of \(row.text(1)): its span cannot be read") }
         }
         try database.each("SELECT span FROM dead_spans WHERE span NOT IN (SELECT span FROM dead_letters)") { row in
@@ -277,10 +302,15 @@ public final class LogReader {
     }
 
     func reading<Answer>(_ body: (Database) throws(SQLiteError) -> Answer) throws(SpoolError) -> Answer {
-        do throws(SQLiteError) {
-            return try body(database)
-        } catch {
-            throw .sqlite(path: path, error)
+        try inFile(path) { () throws(SQLiteError) in
+            let current = generation.current
+            if current != opened { (database, opened) = (try Self.connect(path, vfs), current) }
+            do throws(SQLiteError) {
+                return try body(database)
+            } catch {
+                if error.isCorrupt { damaged(error, current) }
+                throw error
+            }
         }
     }
 }

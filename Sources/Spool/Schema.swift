@@ -2,7 +2,12 @@ import CSQLite
 
 /// The tables, and how an older file becomes the current one. `PRAGMA user_version` holds the number; Docs/spool.md explains each table.
 enum Schema {
-    static let version: Int64 = 1
+    /// Forms of a segment's row: plain OTLP; and no spans at all, but ids that were given out and are lost.
+    static let (spans, lost): (Int64, Int64) = (1, 0)
+    /// A key of `meta`, see `Books.registersFromOldest`.
+    static let fromOldest = "register_from_oldest"
+
+    static let version: Int64 = 2
 
     /// Settings of the writing connection; those that shape the file stand before the first table.
     static func configure(_ database: Database, durability: Durability) throws(SQLiteError) {
@@ -41,11 +46,23 @@ enum Schema {
 
     /// Brings the file to `version`, one step at a time, each in its own transaction.
     static func migrate(_ database: Database) throws(SQLiteError) {
-        guard try database.integer("PRAGMA user_version") ?? 0 < 1 else { return }
+        let found = try database.integer("PRAGMA user_version") ?? 0
+        guard found < version else { return }
         try database.transaction { () throws(SQLiteError) in
-            for table in first { try database.execute(table) }
-            try database.execute("PRAGMA user_version=1")
+            if found < 1 { for table in first { try database.execute(table) } }
+            // 2: directories with a checksum, and rows of format 0. What stands is read as it is; an older tracefwd must not try.
+            try database.execute("PRAGMA user_version=\(version)")
         }
+    }
+
+    /// A row for ids whose spans are gone. `offset` is where the log goes on behind it; at its end the row carries the next id.
+    static func insertHole(_ ids: ClosedRange<Int64>, receivedAt: UInt64, offset: Int64, into database: Database) throws(SQLiteError) {
+        try database.run(
+            """
+            INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload)
+            VALUES (?1, ?2, ?3, ?3, ?4, ?5, x'', x'')
+            """, .integer(ids.lowerBound), .integer(ids.upperBound), .integer(Int64(clamping: receivedAt)), .integer(offset),
+            .integer(lost))
     }
 
     private static let first = [

@@ -1,7 +1,8 @@
 // The spool: where an accepted span lives until every destination has settled it.
 // Promises: the commit that holds a span is on disk before anybody is told so. Ids are dense, grow, and are never used twice. Cursor, ledger
 // and dead letters change in one transaction. Readers never block the writer. Does not know: what a destination is, what is in a payload.
-// Start here, then CommitQueue.swift (when a commit is due), LogFile.swift (what it writes), Schema.swift (tables), LogReader.swift.
+// Start here, then Writer.swift (its thread), CommitQueue.swift (when a commit is due), LogFile.swift (what it writes), Schema.swift
+// (tables), LogReader.swift; Rebuild.swift where a file is damaged. Disk.swift is what a simulator plays.
 public import SpanModel
 import Synchronization
 public import Threading
@@ -36,6 +37,8 @@ public enum SpoolEvent: Sendable {
     case pressure(consumer: Int64, through: Int64, dropOldest: Bool)
     /// Dead letters were let go by age or size.
     case agedOut(letters: Int64)
+    /// The file was damaged or taken away; what could be read goes on in a fresh one.
+    case repaired(SpoolRepair)
 }
 
 /// The spool as it was after the last commit.
@@ -62,6 +65,10 @@ public struct SpoolStatus: Sendable {
     public var trouble = ""
     /// Commits made since the start.
     public var commits: Int64 = 0
+    /// What was wrong with the file at the start, or since; nil where nothing was.
+    public var repair: SpoolRepair?
+    /// Whether anything goes by its age now: not for an hour after the wall clock has jumped.
+    public var clockTrusted = false
 
     /// Spans ever accepted: the ids are dense.
     public var accepted: Int64 { nextID - 1 }
@@ -86,54 +93,49 @@ public final class SpanLog: Sendable {
     /// What the log was opened with.
     public let options: SpoolOptions
     private let clock: Clock
-    private let queue: Monitor<Queue>
-    private let shared: Shared
-    private let thread: ThreadHandle
+    private let queue: Monitor<WriterQueue>
+    private let shared: WriterShared
+    private let turns: Turns
 
-    /// What is asked of the writer's thread and cannot be said as a settlement. It is refused where the commit of what was settled before it
-    /// has failed. What it returns tells the one who waits, and is called once `status` shows what was done.
-    private typealias Job = @Sendable (LogFile, SQLiteError?) -> @Sendable () -> Void
-
-    private struct Queue: Sendable {
-        var commits: CommitQueue
-        var jobs: [Job] = []
-        var refusal: Refusal?
-        /// Until when a destination that was asked for space may take to give it (monotonic nanoseconds); before, writers wait.
-        var givesWayUntil: UInt64 = 0
-        var stopping = false
-        var backlog: [Int64: BacklogLimit] = [:]
+    /// Who turns the writer.
+    private enum Turns: Sendable {
+        case thread(ThreadHandle)
+        /// Whoever waits for it, on its own thread; a simulation.
+        case caller(Held)
     }
 
-    /// What the writer shows to other threads.
-    private final class Shared: Sendable {
-        let status = Mutex(SpoolStatus())
-        let observers = Mutex<[@Sendable (SpoolEvent) -> Void]>([])
-        let cache: SegmentCache
-        init(cacheBytesMax: Int) { cache = SegmentCache(bytesMax: cacheBytesMax) }
-
-        func tell(_ event: SpoolEvent) {
-            for observer in observers.withLock({ $0 }) { observer(event) }
-        }
+    /// The writer that no thread turns; nil once it is closed.
+    private final class Held: Sendable {
+        let writer: Mutex<Writer?>
+        init(_ writer: sending Writer) { self.writer = Mutex(writer) }
     }
 
     /// Opens or makes the spool and starts its writer. Returns after the checkpoint that every start begins with.
-    public init(_ options: SpoolOptions, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}) throws(SpoolError) {
-        self.options = options
-        self.clock = clock
-        let shared = Shared(cacheBytesMax: options.cacheBytesMax)
-        let queue = Monitor(Queue(commits: CommitQueue(lastReceived: 0)))
+    public convenience init(_ options: SpoolOptions, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}) throws(SpoolError) {
+        try self.init(options, clock: clock, beat: beat, turnedByCaller: false)
+    }
+
+    /// `turnedByCaller`: no thread is started. Whatever waits turns the writer instead, and `turn` does where nobody waits, so that all that
+    /// happens is decided by who calls what, and can happen again.
+    init(_ options: SpoolOptions, clock: Clock, beat: @escaping @Sendable () -> Void, turnedByCaller: Bool) throws(SpoolError) {
+        (self.options, self.clock) = (options, clock)
+        let shared = WriterShared(cacheBytesMax: options.cacheBytesMax)
+        let queue = Monitor(WriterQueue(commits: CommitQueue(lastReceived: 0)))
+        (self.shared, self.queue) = (shared, queue)
+        guard !turnedByCaller else {
+            turns = .caller(Held(try Writer(options, queue: queue, shared: shared, clock: clock, beat: beat)))
+            return
+        }
         let opened = Monitor<Result<Void, SpoolError>?>(nil)
         let thread = startThread(name: "spool", stackBytes: 1 << 20) {
-            let file: LogFile
+            let writer: Writer
             do throws(SpoolError) {
-                file = try LogFile(options)
+                writer = try Writer(options, queue: queue, shared: shared, clock: clock, beat: beat)
             } catch {
                 opened.withLock { $0 = .failure(error) }
                 opened.broadcast()
                 return
             }
-            queue.withLock { $0.commits = CommitQueue(lastReceived: file.lastReceived) }
-            let writer = Writer(file: file, queue: queue, shared: shared, clock: clock, beat: beat)
             opened.withLock { $0 = .success(()) }
             opened.broadcast()
             writer.run()
@@ -143,7 +145,25 @@ public final class SpanLog: Sendable {
             thread.join()
             throw error
         }
-        (self.queue, self.shared, self.thread) = (queue, shared, thread)
+        turns = .thread(thread)
+    }
+
+    /// In a simulation: does what is due now. Otherwise nothing.
+    @discardableResult
+    func turn() -> WriterTurn {
+        guard case .caller(let held) = turns else { return .idle(until: nil) }
+        return held.writer.withLock { $0?.turn() } ?? .idle(until: nil)
+    }
+
+    /// Waits until `look` decides. In a simulation nobody else acts meanwhile: where the writer has nothing to do either, this is nil.
+    private func wait<State: Sendable, Answer: Sendable>(
+        on monitor: Monitor<State>, _ look: (inout sending State) -> sending Look<Answer>
+    ) -> Answer? {
+        guard case .caller = turns else { return monitor.wait(look) }
+        while true {
+            if case .go(let answer) = monitor.withLock({ look(&$0) }) { return answer }
+            guard case .acted = turn() else { return nil }
+        }
     }
 
     /// Adds a listener; it stays as long as the log.
@@ -164,22 +184,23 @@ public final class SpanLog: Sendable {
             return .taken(commit: wantsAck ? wantAck() : queue.withLock { $0.commits.number })
         }
         let began = clock.monotonic()
-        let admission = queue.wait { (queue: inout Queue) -> Look<Admission> in
-            let now = clock.monotonic()
-            if queue.stopping { return .go(.refused(.ioError)) }
-            if let refusal = queue.refusal {
-                // Somebody who was asked gives way just now: that is flow control, not a full spool.
-                var until = refusal == .full ? queue.givesWayUntil : 0
-                if refusal == .full, case .block(let patience) = options.whenFull {
-                    until = max(until, began + patience.nanosecondsClamped)
+        let admission =
+            wait(on: queue) { (queue: inout WriterQueue) -> Look<Admission> in
+                let now = clock.monotonic()
+                if queue.stopping { return .go(.refused(.ioError)) }
+                if let refusal = queue.refusal {
+                    // Somebody who was asked gives way just now: that is flow control, not a full spool.
+                    var until = refusal == .full ? queue.givesWayUntil : 0
+                    if refusal == .full, case .block(let patience) = options.whenFull {
+                        until = max(until, began + patience.nanosecondsClamped)
+                    }
+                    guard now < until else { return .go(.refused(refusal)) }
+                    return .sleepFor(.nanoseconds(Int64(until - now)))
                 }
-                guard now < until else { return .go(.refused(refusal)) }
-                return .sleepFor(.nanoseconds(Int64(until - now)))
-            }
-            guard queue.commits.bytes < options.gatherBytesMax else { return .sleep }
-            queue.commits.append(batch, ackWanted: wantsAck, now: now)
-            return .go(.taken(commit: queue.commits.number))
-        }
+                guard queue.commits.bytes < options.gatherBytesMax else { return .sleep }
+                queue.commits.append(batch, ackWanted: wantsAck, now: now)
+                return .go(.taken(commit: queue.commits.number))
+            } ?? .refused(.full)
         if case .taken = admission { batch.removeAll() }
         queue.broadcast()
         return admission
@@ -272,270 +293,40 @@ public final class SpanLog: Sendable {
         }
         guard accepted else { throw .notWritable(reason: "the spool is closed") }
         queue.broadcast()
-        return try answer.wait { state in state.map { Look.go($0) } ?? .sleep }.get()
+        guard let result = wait(on: answer, { state in state.map { Look.go($0) } ?? .sleep }) else {
+            throw .notWritable(reason: "the writer does not turn")
+        }
+        return try result.get()
+    }
+
+    /// A person says that the wall clock is right, after it had jumped.
+    public func trustClock() {
+        queue.withLock { $0.trustsClock = true }
+        queue.broadcast()
     }
 
     // MARK: Out
 
     /// A reader for one thread, on a connection of its own that cannot write.
-    public func reader() throws(SpoolError) -> LogReader { try LogReader(path: options.path, vfs: options.vfs, cache: shared.cache) }
+    public func reader() throws(SpoolError) -> LogReader {
+        try LogReader(path: options.path, vfs: options.disk.vfs, cache: shared.cache, generation: shared.generation) {
+            [queue, shared] error, generation in
+            // Not what is told of a file that was replaced since.
+            queue.withLock { if generation == shared.generation.current { $0.damage = $0.damage ?? error } }
+            queue.broadcast()
+        }
+    }
 
     /// Commits what has gathered, stops the writer, and lets the file go.
     public func close() {
         queue.withLock { $0.stopping = true }
         queue.broadcast()
-        thread.join()
-    }
-
-    // MARK: The writer's thread
-
-    /// Takes due commits from the queue and makes them, checkpoints, trims, and finds its way back after trouble.
-    private final class Writer {
-        private let file: LogFile
-        private let queue: Monitor<Queue>
-        private let shared: Shared
-        private let clock: Clock
-        private let beat: @Sendable () -> Void
-        private var trouble: Trouble?
-        /// As in the queue; and whether those who listen know that the spool is full.
-        private var givesWayUntil: UInt64 = 0
-        private var isFullTold = false
-        private var guardian = WallClockGuard()
-        private var commits: Int64 = 0
-        private var pressedAt: UInt64 = 0
-        private var agedAt: UInt64 = 0
-
-        /// Why no spans are taken.
-        private enum Trouble {
-            /// A commit failed; nothing is acknowledged before a checkpoint has succeeded.
-            case failing(SQLiteError)
-            /// The file system is full: it refused a commit, or the reserve.
-            case diskFull
-            /// `max_size` is used up, and nobody may give way.
-            case sizeFull
-
-            var refusal: Refusal {
-                switch self {
-                case .failing: .ioError
-                case .diskFull, .sizeFull: .full
-                }
-            }
-        }
-
-        static let second: UInt64 = 1_000_000_000
-        /// WAL bytes at which the writer copies it into the file; fewer in a small spool, which they count in.
-        private let checkpointBytes: Int
-        /// WAL bytes over which it waits for readers to let go.
-        static let walBytesMax = 256 << 20
-
-        init(file: LogFile, queue: Monitor<Queue>, shared: Shared, clock: Clock, beat: @escaping @Sendable () -> Void) {
-            (self.file, self.queue, self.shared, self.clock, self.beat) = (file, queue, shared, clock, beat)
-            checkpointBytes = min(16 << 20, file.options.maxSize / 16)
-            set(file.hasReserve ? nil : .diskFull)
-        }
-
-        func run() {
-            while true {
-                let (work, jobs, stopping) = next()
-                beat()
-                // Room was made: those who were held up by flow control may go on while this commit is written.
-                if work != nil { queue.broadcast() }
-                var failure: SQLiteError? = if case .failing(let error) = trouble { error } else { nil }
-                if let work { failure = commit(work) }
-                let answers = jobs.map { $0(file, failure) }
-                if !jobs.isEmpty { publish() }
-                for answer in answers { answer() }
-                if trouble != nil { recover() }
-                maintain()
-                if stopping, work == nil || failure != nil { break }
-            }
-            // What is left is what a broken disk would not take; after a clean stop the WAL is empty.
-            _ = try? file.checkpoint(truncate: true)
-        }
-
-        private func next() -> (Work?, [Job], Bool) {
-            let wake = wakeAt()
-            // Nothing is committed, however long it is due, before a checkpoint has succeeded.
-            let mayCommit = if case .failing = trouble { false } else { true }
-            return queue.wait { (queue: inout Queue) -> Look<(Work?, [Job], Bool)> in
-                let now = clock.monotonic()
-                let all = queue.stopping || !queue.jobs.isEmpty
-                let work = mayCommit ? queue.commits.take(now: now, all: all) : nil
-                if work != nil || all {
-                    let jobs = queue.jobs
-                    queue.jobs = []
-                    return .go((work, jobs, queue.stopping))
-                }
-                guard let due = [mayCommit ? queue.commits.dueAt() : nil, wake].compactMap(\.self).min() else { return .sleep }
-                return due <= now ? .go((nil, [], false)) : .sleepFor(.nanoseconds(Int64(due - now)))
-            }
-        }
-
-        /// When there is something to do though nobody asks: trouble to look after, history to trim, letters to age.
-        private func wakeAt() -> UInt64? {
-            let now = clock.monotonic()
-            if let trouble {
-                // Where trimming may lead out of it, it goes on at once, though not in a circle; where a destination may, it is asked again.
-                if trouble.refusal == .full, file.canTrim(now: clock.wall(), pressed: true) { return now + Self.second / 50 }
-                if case .sizeFull = trouble { return now + Self.second / 10 }
-                return now + Self.second
-            }
-            guard let trimAt = file.nextTrimAt else { return nil }
-            let wall = clock.wall()
-            return now + max(trimAt > wall ? trimAt - wall : 0, Self.second)
-        }
-
-        /// The error, where it failed.
-        private func commit(_ work: Work) -> SQLiteError? {
-            do throws(SQLiteError) {
-                let segments = work.isEmpty ? [] : try file.commit(work, now: clock.wall())
-                for segment in segments { shared.cache.insert(segment) }
-                commits += 1
-                publish()
-                shared.tell(.committed(number: work.number, refusal: nil, lastID: file.nextID - 1))
-                return nil
-            } catch {
-                let now = clock.monotonic()
-                fail(error)
-                queue.withLock { $0.commits.putBack(work, now: now) }
-                shared.tell(.committed(number: work.number, refusal: trouble?.refusal ?? .ioError, lastID: file.nextID - 1))
-                return error
-            }
-        }
-
-        private func fail(_ error: SQLiteError) {
-            if error.isFull {
-                file.releaseReserve()
-                // Told once: settlements that the disk does not take either are tried ten times a second.
-                let isNew = if case .diskFull = trouble { false } else { true }
-                set(.diskFull)
-                if isNew { shared.tell(.full(disk: true)) }
-            } else {
-                set(.failing(error))
-                shared.tell(.trouble(error))
-            }
-        }
-
-        private func set(_ new: Trouble?) {
-            trouble = new
-            queue.withLock { $0.refusal = new?.refusal }
-            publish()
-            queue.broadcast()
-        }
-
-        /// Looks whether the trouble has gone. Nothing is taken before a truncating checkpoint has succeeded.
-        private func recover() {
-            do throws(SQLiteError) {
-                switch trouble {
-                case .failing: guard try file.checkpoint(truncate: true) else { return }
-                case .diskFull: guard try file.checkpoint(truncate: true), file.retakeReserve() else { return }
-                case .sizeFull:
-                    guard try file.checkpoint(truncate: true), file.usedBytes < file.options.maxSize / 100 * 95 else {
-                        // Who was asked has not given way in time: now it is full in earnest.
-                        if !isFullTold, clock.monotonic() >= givesWayUntil {
-                            isFullTold = true
-                            shared.tell(.full(disk: false))
-                        }
-                        return
-                    }
-                    set(nil)
-                    if isFullTold { shared.tell(.recovered) }
-                    return
-                case nil: return
-                }
-                set(nil)
-                shared.tell(.recovered)
-            } catch {
-                set(error.isFull ? .diskFull : .failing(error))
-            }
-        }
-
-        /// Between commits: keeps the WAL short, and takes space back in the order of DESIGN.md section 3.
-        private func maintain() {
-            if case .failing = trouble { return }
-            do throws(SQLiteError) {
-                if file.uncopiedBytes >= checkpointBytes {
-                    // A passive checkpoint lets the next commit begin the WAL anew; a reader in the way costs a try, nothing else.
-                    _ = try file.checkpoint(truncate: file.walBytes >= Self.walBytesMax)
-                }
-                let now = clock.wall()
-                let pressed = file.usedBytes > file.options.maxSize / 10 * 9
-                let diskFull = if case .diskFull = trouble { true } else { false }
-                _ = guardian.observe(wall: now, boot: clock.boot())
-                // After the wall clock jumped nothing goes by its age, as at delivery; what space asks for goes all the same.
-                let trusted = guardian.isTrusted ? now : 0
-                if file.canTrim(now: trusted, pressed: pressed || diskFull) {
-                    try file.trim(now: trusted, pressed: pressed || diskFull)
-                    publish()
-                } else if pressed {
-                    try press()
-                }
-                // The reserve needs room on the disk, not inside the file.
-                if diskFull, try file.freePages() > 0 { try file.vacuum(pages: 1024) }
-                if clock.monotonic() >= agedAt + 60 * Self.second {
-                    agedAt = clock.monotonic()
-                    let letters = guardian.isTrusted ? try file.ageDeadLetters(now: now) : 0
-                    if letters > 0 { shared.tell(.agedOut(letters: letters)) }
-                    if try file.freePages() > 4096 { try file.vacuum(pages: 1024) }
-                }
-            } catch {
-                fail(error)
-            }
-        }
-
-        /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, the one furthest
-        /// over its backlog gives way, no further than one that holds its own. Where nobody does in time, the spool is full.
-        private func press() throws(SQLiteError) {
-            let limits = queue.withLock { $0.backlog }
-            let dropOldest = file.options.whenFull == .dropOldest
-            let need = Int64(file.usedBytes - file.options.maxSize / 100 * 85)
-            guard var through = try file.id(freeing: max(need, 1)) else { return }
-            var mayGiveWay: [(consumer: Consumer, bytes: Int64)] = []
-            for consumer in file.consumers.values where consumer.state != .retired {
-                if dropOldest {
-                    mayGiveWay.append((consumer, 0))
-                } else if let limit = limits[consumer.id], limit.expires {
-                    mayGiveWay.append((consumer, limit.bytes))
-                } else {
-                    through = min(through, consumer.cursor.position)
-                }
-            }
-            var victim: (consumer: Consumer, over: Int64)?
-            for (consumer, bytes) in mayGiveWay where consumer.cursor.position < through {
-                let over = try file.bytes(beyond: consumer.cursor.position) - bytes
-                if over > (victim?.over ?? 0) { victim = (consumer, over) }
-            }
-            if let victim, clock.monotonic() >= pressedAt + Self.second / 10 {
-                pressedAt = clock.monotonic()
-                shared.tell(.pressure(consumer: victim.consumer.id, through: through, dropOldest: dropOldest))
-            }
-            // It was asked at nine tenths and gives way in its own time; until it has, `max_size` holds.
-            if file.usedBytes >= file.options.maxSize, trouble == nil {
-                givesWayUntil = clock.monotonic() + (victim == nil ? 0 : 2 * Self.second)
-                let until = givesWayUntil
-                queue.withLock { $0.givesWayUntil = until }
-                isFullTold = victim == nil
-                set(.sizeFull)
-                if isFullTold { shared.tell(.full(disk: false)) }
-            }
-        }
-
-        private func publish() {
-            let file = file
-            let status = SpoolStatus(
-                spoolID: file.spoolID, nextID: file.nextID, oldestID: file.oldest?.first ?? file.nextID, usedBytes: file.usedBytes,
-                walBytes: file.walBytes, acceptedBytes: file.logOffset, consumers: file.consumers, rejections: file.rejections,
-                refusal: trouble?.refusal, trouble: words, commits: commits)
-            shared.status.withLock { $0 = status }
-        }
-
-        private var words: String {
-            switch trouble {
-            case nil: ""
-            case .failing(let error): "the disk failed a commit: \(error)"
-            case .diskFull: "the disk is full: free some space where the spool lies"
-            case .sizeFull:
-                "spool.max_size (\(file.options.maxSize) bytes) is used up and no destination may give way: raise it, or see why they do not deliver"
+        switch turns {
+        case .thread(let thread): thread.join()
+        case .caller(let held):
+            held.writer.withLock { writer in
+                writer?.run()
+                writer = nil
             }
         }
     }

@@ -1,3 +1,5 @@
+import CSQLite
+
 /// Why the spool cannot be opened or used. A case carries values; the description says what, where and what to do.
 public enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A later tracefwd wrote the file.
@@ -16,6 +18,18 @@ public enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
     case notWritable(reason: String)
     /// No consumer of this name.
     case unknownConsumer(String)
+
+    /// Whether what is in the file is at fault, so that a fresh one made of what can be read leads on.
+    var isDamage: Bool {
+        switch self {
+        case .damaged: true
+        case .sqlite(_, let error): error.isCorrupt
+        default: false
+        }
+    }
+
+    /// Whether the file is something else.
+    var isNoDatabase: Bool { if case .sqlite(_, let error) = self { error.primary == SQLITE_NOTADB } else { false } }
 
     /// What happened, where, and what to do.
     public var description: String {
@@ -39,5 +53,14 @@ public enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownConsumer(let name):
             "no destination \"\(name)\" in the spool"
         }
+    }
+}
+
+/// Tells where an error of SQLite happened.
+func inFile<Answer>(_ path: String, _ body: () throws(SQLiteError) -> Answer) throws(SpoolError) -> Answer {
+    do throws(SQLiteError) {
+        return try body()
+    } catch {
+        throw .sqlite(path: path, error)
     }
 }

@@ -19,7 +19,7 @@ public enum WhenFull: Sendable, Equatable {
 }
 
 /// The spool's part of the configuration.
-public struct SpoolOptions: Sendable, Equatable {
+public struct SpoolOptions: Sendable {
     /// The database file.
     public var path: String
     /// Bytes that used pages, WAL and dead letters may take.
@@ -40,8 +40,8 @@ public struct SpoolOptions: Sendable, Equatable {
     public var gatherBytesMax = 4 << 20
     /// Bytes of decoded segments that readers share.
     public var cacheBytesMax = 16 << 20
-    /// SQLite's VFS; nil is the system's. A simulator passes its own.
-    public var vfs: String?
+    /// The file system. A simulator passes its own.
+    public var disk: any Disk = SystemDisk()
 
     /// The defaults, for a file.
     public init(path: String) { self.path = path }

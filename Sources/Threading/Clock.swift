@@ -1,3 +1,4 @@
+import CShim
 import Glibc
 
 /// The clocks of a machine, as values a test or a simulator can play.
@@ -8,18 +9,24 @@ public struct Clock: Sendable {
     public var monotonic: @Sendable () -> UInt64
     /// Nanoseconds since the machine started, suspended time included: what the wall clock is checked against.
     public var boot: @Sendable () -> UInt64
+    /// Whether the wall clock is known to follow a time server.
+    public var synchronised: @Sendable () -> Bool
 
     /// A clock of three readings.
-    public init(wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64, boot: @escaping @Sendable () -> UInt64)
-    {
+    public init(
+        wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64, boot: @escaping @Sendable () -> UInt64,
+        synchronised: @escaping @Sendable () -> Bool = { true }
+    ) {
         self.wall = wall
         self.monotonic = monotonic
         self.boot = boot
+        self.synchronised = synchronised
     }
 
     /// The kernel's clocks.
     public static let system = Clock(
-        wall: { read(CLOCK_REALTIME) }, monotonic: { read(CLOCK_MONOTONIC) }, boot: { read(CLOCK_BOOTTIME) })
+        wall: { read(CLOCK_REALTIME) }, monotonic: { read(CLOCK_MONOTONIC) }, boot: { read(CLOCK_BOOTTIME) },
+        synchronised: { tracefwd_clock_is_synchronised() == 1 })
 
     private static func read(_ id: clockid_t) -> UInt64 {
         var now = timespec()

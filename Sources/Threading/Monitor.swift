@@ -10,6 +10,8 @@ public enum Look<Result> {
     case sleepFor(Duration)
 }
 
+extension Look: Sendable where Result: Sendable {}
+
 /// A value behind a lock, and a place to sleep until it changes: a mutex and a condition variable for threads that may block.
 ///
 /// ```swift

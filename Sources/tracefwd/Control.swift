@@ -8,6 +8,7 @@ import Spool
 struct ControlRequest: Codable, Sendable {
     enum Command: String, Codable, Sendable {
         case status, reload, tail, pause, resume, skip, seek
+        case trustClock = "trust_clock"
         case deadList = "dead_list"
         case deadShow = "dead_show"
         case deadReplay = "dead_replay"

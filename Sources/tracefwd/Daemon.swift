@@ -351,6 +351,10 @@ final class Daemon: Sendable {
                     write(Data("\($0)\n".utf8))
                 }
             case .pause, .resume, .skip, .seek: try reply(order(request), write)
+            case .trustClock:
+                log.trustClock()
+                delivery.trustClock()
+                try reply(TextReply(text: "the wall clock is trusted: spans may expire by age again"), write)
             case .deadList: try reply(deadList(request), write)
             case .deadShow: try deadShow(request, write)
             case .deadReplay, .deadPurge:

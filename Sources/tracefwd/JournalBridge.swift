@@ -87,6 +87,8 @@ final class JournalBridge: Sendable {
             }
         case .agedOut(let letters):
             logger.platformNote("spool", "\(letters) dead letters were let go: older than spool.dead_letters.retain, or over its max_size")
+        case .repaired(let repair):
+            logger.spoolRepaired(path: log.options.path, sentence: repair.sentence, lost: Int(repair.spansLost))
         case .pressure: break
         }
     }

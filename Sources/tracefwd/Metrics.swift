@@ -51,6 +51,9 @@ struct MetricsPage {
         family("tracefwd_spool_bytes_max", "gauge", "spool.max_size.") { $0.sample([:], Double(report.spool.maxBytes)) }
         family("tracefwd_spool_wal_bytes", "gauge", "The WAL.") { $0.sample([:], Double(report.spool.walBytes)) }
         family("tracefwd_spool_commits_total", "counter", "Commits since the start.") { $0.sample([:], Double(report.spool.commits)) }
+        family("tracefwd_clock_trusted", "gauge", "1 while spans may expire by their age; 0 after the wall clock has jumped.") {
+            $0.sample([:], report.spool.clockTrusted ? 1 : 0)
+        }
         family("tracefwd_spool_writable", "gauge", "1 while spans are taken.") { $0.sample([:], report.spool.refusal == nil ? 1 : 0) }
     }
 

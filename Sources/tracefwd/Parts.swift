@@ -128,7 +128,7 @@ extension StatusReport.Spool {
             path: options.path, id: status.spoolID, durability: options.durability.rawValue, accepted: status.accepted,
             oldestId: status.oldestID, usedBytes: status.usedBytes, maxBytes: options.maxSize, walBytes: status.walBytes,
             walHeld: status.hasHeldWAL(options), commits: status.commits, refusal: status.refusal?.rawValue,
-            trouble: status.refusal == nil ? nil : status.trouble)
+            trouble: status.refusal == nil ? nil : status.trouble, repair: status.repair?.sentence, clockTrusted: status.clockTrusted)
     }
 }
 

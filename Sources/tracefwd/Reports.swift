@@ -19,6 +19,10 @@ struct StatusReport: Codable, Sendable {
         /// `spool_full` or `io_error` while no spans are taken.
         var refusal: String?
         var trouble: String?
+        /// What was wrong with the file at the start, or since, in a sentence.
+        var repair: String?
+        /// Whether spans may expire by their age.
+        var clockTrusted: Bool
     }
 
     struct Source: Codable, Sendable {
@@ -86,6 +90,10 @@ struct StatusReport: Codable, Sendable {
             "spool \(spool.path): \(counted(Int(spool.accepted), "span")) accepted, \(human(bytes: spool.usedBytes)) of \(human(bytes: spool.maxBytes)) used, "
                 + "durability \(spool.durability)")
         if let trouble = spool.trouble { lines.append("  NO SPANS ARE TAKEN: \(trouble)") }
+        if let repair = spool.repair { lines.append("  \(repair)") }
+        if !spool.clockTrusted {
+            lines.append("  the wall clock is not trusted, nothing expires by its age; `tracefwd trust-clock` says that it is right")
+        }
         if spool.walHeld {
             lines.append(
                 "  the write-ahead log has grown to \(human(bytes: spool.walBytes)): a reader holds a transaction open, "

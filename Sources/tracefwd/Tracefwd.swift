@@ -20,6 +20,7 @@ struct Tracefwd: AsyncParsableCommand {
         version: version,
         subcommands: [
             Run.self, Check.self, Reload.self, Send.self, Status.self, Tail.self, Dead.self, Pause.self, Resume.self, Skip.self, Seek.self,
+            TrustClock.self,
             SpoolCommand.self, Doctor.self, Schema.self, DebugParse.self,
         ])
 

@@ -47,6 +47,25 @@ struct WallClockGuardTests {
         #expect(clock.isTrusted)
     }
 
+    @Test("at the start it is trusted when it follows a time server, or after ten minutes; one that is put right meanwhile has jumped")
+    func start() {
+        var clock = WallClockGuard()
+        #expect(!clock.isTrusted)
+        let wall = 1_700_000_000 * Self.second
+        _ = clock.observe(wall: wall, boot: 0, synchronised: false)
+        _ = clock.observe(wall: wall + 599 * Self.second, boot: 599 * Self.second, synchronised: false)
+        #expect(!clock.isTrusted)
+        var served = clock
+        _ = served.observe(wall: wall + 599 * Self.second, boot: 599 * Self.second, synchronised: true)
+        #expect(served.isTrusted)
+        var righted = clock
+        #expect(righted.observe(wall: wall * 2, boot: 600 * Self.second, synchronised: true) != nil)
+        _ = righted.observe(wall: wall * 2, boot: 600 * Self.second, synchronised: true)
+        #expect(!righted.isTrusted)
+        _ = clock.observe(wall: wall + 600 * Self.second, boot: 600 * Self.second, synchronised: false)
+        #expect(clock.isTrusted)
+    }
+
     @Test("a person's word ends the doubt")
     func trust() {
         var clock = WallClockGuard()

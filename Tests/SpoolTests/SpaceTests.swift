@@ -109,7 +109,7 @@ import Threading
     @Test("once the WAL has been long, commits do not checkpoint one by one")
     func checkpoints() throws {
         let vfs = FaultyVFS()
-        let test = try TestLog { $0.vfs = vfs.name }
+        let test = try TestLog { $0.disk = SystemDisk(vfs: vfs.name) }
         for _ in 0..<20 { #expect(test.log.commit(spans([1 << 20])) == nil) }
         let before = vfs.now.databaseSyncs
         #expect(before > 0)

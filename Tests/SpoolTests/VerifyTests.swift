@@ -84,7 +84,7 @@ import Testing
         #expect(!findings.isEmpty, "page \(page + 1) of \(pages), again: TRACEFWD_SEED=\(seed)")
     }
 
-    @Test("a reader refuses a damaged segment with its id, reads its neighbours, and never crashes")
+    @Test("a reader passes over a damaged segment, reads its neighbours, and never crashes")
     func reading() throws {
         let directory = try spool()
         try TestLog.tamper(
@@ -93,8 +93,8 @@ import Testing
         )
         let reader = try LogReader.open(path: directory.spool)
         #expect(try reader.segment(holding: 2)?.firstID == 1)
-        #expect { try reader.segment(holding: 5) } throws: { "\($0)".contains("segment 4") }
+        #expect(try reader.segment(holding: 5)?.firstID == 7)
         #expect(try reader.segment(holding: 7)?.firstID == 7)
-        #expect { try reader.segment(holding: 11) } throws: { "\($0)".contains("segment 10") }
+        #expect(try reader.segment(holding: 11) == nil)
     }
 }

@@ -1,0 +1,389 @@
+import Synchronization
+import Threading
+
+/// What others put down for the writer.
+struct WriterQueue: Sendable {
+    /// What is asked of the writer and cannot be said as a settlement. It is refused where the commit of what was settled before it has
+    /// failed. What it returns tells the one who waits, and is called once `status` shows what was done.
+    typealias Job = @Sendable (LogFile, SQLiteError?) -> @Sendable () -> Void
+
+    var commits: CommitQueue
+    var jobs: [Job] = []
+    var refusal: Refusal?
+    /// Until when a destination that was asked for space may take to give it (monotonic nanoseconds); before, writers wait.
+    var givesWayUntil: UInt64 = 0
+    var stopping = false
+    var backlog: [Int64: BacklogLimit] = [:]
+    /// A person says that the wall clock is right.
+    var trustsClock = false
+    /// A page that a reader found damaged.
+    var damage: SQLiteError?
+}
+
+/// What the writer shows to other threads.
+final class WriterShared: Sendable {
+    let status = Mutex(SpoolStatus())
+    let observers = Mutex<[@Sendable (SpoolEvent) -> Void]>([])
+    let cache: SegmentCache
+    let generation = Generation()
+
+    init(cacheBytesMax: Int) { cache = SegmentCache(bytesMax: cacheBytesMax) }
+
+    func tell(_ event: SpoolEvent) {
+        for observer in observers.withLock({ $0 }) { observer(event) }
+    }
+}
+
+/// What a turn of the writer did.
+enum WriterTurn: Sendable {
+    case acted
+    /// Nothing is due, or not before this time (monotonic nanoseconds).
+    case idle(until: UInt64?)
+}
+
+/// Takes due commits from the queue and makes them, checkpoints, trims, and finds its way back after trouble.
+final class Writer {
+    private let file: LogFile
+    private let queue: Monitor<WriterQueue>
+    private let shared: WriterShared
+    private let clock: Clock
+    private let beat: @Sendable () -> Void
+    private var trouble: Trouble?
+    /// What jobs are told that are refused while nothing may be written.
+    private var lastFailure: SQLiteError?
+    /// As in the queue; and whether those who listen know that the spool is full.
+    private var givesWayUntil: UInt64 = 0
+    private var isFullTold = false
+    private var guardian = WallClockGuard()
+    private var commits: Int64 = 0
+    private var pressedAt: UInt64 = 0
+    private var agedAt: UInt64 = 0
+    private var lookedAt: UInt64 = 0
+    private var checkpointAt: UInt64 = 0
+    /// When there is something to do though nobody asks, as the last turn saw it.
+    private var wakesAt: UInt64?
+
+    /// Why no spans are taken.
+    private enum Trouble {
+        /// A commit failed; nothing is acknowledged before a checkpoint has succeeded.
+        case failing(SQLiteError)
+        /// The file system is full: it refused a commit, or the reserve.
+        case diskFull
+        /// `max_size` is used up, and nobody may give way.
+        case sizeFull
+        /// The file is damaged or gone, and a fresh one could not be made yet: tried again at this time.
+        case damaged(String, retryAt: UInt64)
+
+        var refusal: Refusal {
+            switch self {
+            case .failing, .damaged: .ioError
+            case .diskFull, .sizeFull: .full
+            }
+        }
+
+        /// Whether nothing may be written now.
+        var forbidsCommits: Bool {
+            switch self {
+            case .failing, .damaged: true
+            case .diskFull, .sizeFull: false
+            }
+        }
+    }
+
+    static let second: UInt64 = 1_000_000_000
+    /// WAL bytes at which the writer copies it into the file; fewer in a small spool, which they count in, and no more than the reserve has
+    /// room for: on a full disk the copy must still be possible.
+    private let checkpointBytes: Int
+
+    /// Opens the file, with the checkpoint that every start begins with.
+    init(
+        _ options: SpoolOptions, queue: Monitor<WriterQueue>, shared: WriterShared, clock: Clock, beat: @escaping @Sendable () -> Void
+    ) throws(SpoolError) {
+        (self.queue, self.shared, self.clock, self.beat) = (queue, shared, clock, beat)
+        file = try LogFile(options, beat: beat)
+        checkpointBytes = min(16 << 20, options.maxSize / 16, max(options.reserveBytes / 2, 1 << 20))
+        let lastReceived = file.lastReceived
+        queue.withLock { $0.commits = CommitQueue(lastReceived: lastReceived) }
+        _ = guardian.observe(wall: clock.wall(), boot: clock.boot(), synchronised: clock.synchronised())
+        set(file.hasReserve ? nil : .diskFull)
+        wakesAt = nextWake()
+    }
+
+    /// Turns until the log is closed.
+    func run() {
+        while act(queue.wait { self.look(&$0) }) {}
+        if case .damaged = trouble { return }
+        // What is left is what a broken disk would not take; after a clean stop the WAL is empty.
+        _ = try? file.checkpoint(truncate: true)
+    }
+
+    /// Does what is due now, and does not wait.
+    func turn() -> WriterTurn {
+        switch queue.withLock({ self.look(&$0) }) {
+        case .go(let due):
+            _ = act(due)
+            return .acted
+        case .sleep: return .idle(until: nil)
+        case .sleepFor(let time): return .idle(until: clock.monotonic() + time.nanosecondsClamped)
+        }
+    }
+
+    private struct Due: Sendable {
+        var work: Work?
+        var jobs: [WriterQueue.Job]
+        var stopping: Bool
+        var trustsClock: Bool
+        var damage: SQLiteError?
+    }
+
+    private func look(_ queue: inout WriterQueue) -> Look<Due> {
+        let now = clock.monotonic()
+        let all = queue.stopping || !queue.jobs.isEmpty
+        // Nothing is committed, however long it is due, before a checkpoint has succeeded.
+        let mayCommit = !(trouble?.forbidsCommits ?? false)
+        let work = mayCommit ? queue.commits.take(now: now, all: all) : nil
+        if work != nil || all || queue.trustsClock || queue.damage != nil {
+            defer { (queue.jobs, queue.trustsClock, queue.damage) = ([], false, nil) }
+            return .go(
+                Due(work: work, jobs: queue.jobs, stopping: queue.stopping, trustsClock: queue.trustsClock, damage: queue.damage))
+        }
+        guard let due = [mayCommit ? queue.commits.dueAt() : nil, wakesAt].compactMap(\.self).min() else { return .sleep }
+        return due <= now ? .go(Due(work: nil, jobs: [], stopping: false, trustsClock: false)) : .sleepFor(.nanoseconds(Int64(due - now)))
+    }
+
+    /// False when it was the last turn.
+    private func act(_ due: Due) -> Bool {
+        beat()
+        if due.trustsClock { guardian.trust() }
+        // Room was made: those who were held up by flow control may go on while this commit is written.
+        if due.work != nil { queue.broadcast() }
+        if let damage = due.damage, !(trouble?.forbidsCommits ?? false) { fail(damage) }
+        var failure: SQLiteError? = if trouble?.forbidsCommits ?? false { lastFailure } else { nil }
+        if let work = due.work { failure = commit(work) }
+        let answers = due.jobs.map { $0(file, failure) }
+        if !due.jobs.isEmpty { publish() }
+        for answer in answers { answer() }
+        if trouble != nil { recover() }
+        maintain()
+        wakesAt = nextWake()
+        return !(due.stopping && (due.work == nil || failure != nil))
+    }
+
+    /// When there is something to do though nobody asks: trouble to look after, history to trim, letters to age.
+    private func nextWake() -> UInt64? {
+        let now = clock.monotonic()
+        if let trouble {
+            if case .damaged(_, let retryAt) = trouble { return retryAt }
+            // Where trimming may lead out of it, it goes on at once, though not in a circle; where a destination may, it is asked again.
+            if trouble.refusal == .full, file.canTrim(now: clock.wall(), pressed: true) { return now + Self.second / 50 }
+            if case .sizeFull = trouble { return now + Self.second / 10 }
+            return now + Self.second
+        }
+        guard let trimAt = file.nextTrimAt else { return nil }
+        let wall = clock.wall()
+        return now + max(trimAt > wall ? trimAt - wall : 0, Self.second)
+    }
+
+    /// The error, where it failed.
+    private func commit(_ work: Work) -> SQLiteError? {
+        do throws(SQLiteError) {
+            let segments = work.isEmpty ? [] : try file.commit(work, now: clock.wall())
+            for segment in segments { shared.cache.insert(segment) }
+            commits += 1
+            publish()
+            shared.tell(.committed(number: work.number, refusal: nil, lastID: file.nextID - 1))
+            return nil
+        } catch {
+            let now = clock.monotonic()
+            fail(error)
+            queue.withLock { $0.commits.putBack(work, now: now) }
+            shared.tell(.committed(number: work.number, refusal: trouble?.refusal ?? .ioError, lastID: file.nextID - 1))
+            return error
+        }
+    }
+
+    private func fail(_ error: SQLiteError) {
+        lastFailure = error
+        if error.isCorrupt {
+            set(.damaged("\(error)", retryAt: 0))
+            shared.tell(.trouble(error))
+        } else if error.isFull {
+            file.releaseReserve()
+            // Told once: settlements that the disk does not take either are tried ten times a second.
+            let isNew = if case .diskFull = trouble { false } else { true }
+            set(.diskFull)
+            if isNew { shared.tell(.full(disk: true)) }
+        } else {
+            set(.failing(error))
+            shared.tell(.trouble(error))
+        }
+    }
+
+    private func set(_ new: Trouble?) {
+        trouble = new
+        queue.withLock { $0.refusal = new?.refusal }
+        publish()
+        queue.broadcast()
+    }
+
+    /// Looks whether the trouble has gone. Nothing is taken before a truncating checkpoint has succeeded.
+    private func recover() {
+        do throws(SQLiteError) {
+            switch trouble {
+            case .damaged(let reason, let retryAt): return repair(reason, retryAt: retryAt)
+            case .failing: guard try file.checkpoint(truncate: true) else { return }
+            case .diskFull: guard try file.checkpoint(truncate: true), file.retakeReserve() else { return }
+            case .sizeFull:
+                guard try file.checkpoint(truncate: true), file.usedBytes < file.options.maxSize / 100 * 95 else {
+                    // Who was asked has not given way in time: now it is full in earnest.
+                    if !isFullTold, clock.monotonic() >= givesWayUntil {
+                        isFullTold = true
+                        shared.tell(.full(disk: false))
+                    }
+                    return
+                }
+                set(nil)
+                if isFullTold { shared.tell(.recovered) }
+                return
+            case nil: return
+            }
+            set(nil)
+            shared.tell(.recovered)
+        } catch {
+            if error.isCorrupt { fail(error) } else { set(error.isFull ? .diskFull : .failing(error)) }
+        }
+    }
+
+    /// Makes a fresh file of the damaged one. Where that fails (no space for it, above all) it is tried again, not too often: it reads all.
+    private func repair(_ reason: String, retryAt: UInt64) {
+        guard clock.monotonic() >= retryAt else { return }
+        do throws(SpoolError) {
+            let report = try file.rebuild(reason: reason, beat: beat)
+            queue.withLock {
+                shared.generation.next()
+                $0.damage = nil
+            }
+            set(file.hasReserve ? nil : .diskFull)
+            shared.tell(.repaired(report))
+        } catch {
+            // The old file stays beside the new one, so it takes twice the space.
+            if case .sqlite(_, let inner) = error, inner.isFull { file.releaseReserve() }
+            set(.damaged("\(reason); making a fresh file: \(error)", retryAt: clock.monotonic() + 30 * Self.second))
+        }
+    }
+
+    /// Looks whether the files still are where they were, now and then. Whoever removes them means well or not: what they held is still
+    /// open, and goes on under the old name.
+    private func lookAfterFiles() throws(SQLiteError) {
+        guard clock.monotonic() >= lookedAt + Self.second else { return }
+        lookedAt = clock.monotonic()
+        switch file.gone {
+        case nil: return
+        case .database: set(.damaged("somebody took its file away", retryAt: 0))
+        case .wal:
+            do throws(SpoolError) {
+                try file.replaceWAL()
+                shared.generation.next()
+            } catch {
+                set(.damaged("somebody took its WAL away: \(error)", retryAt: 0))
+            }
+        }
+    }
+
+    /// Between commits: keeps the WAL short, and takes space back in the order of DESIGN.md section 3.
+    private func maintain() {
+        if trouble?.forbidsCommits ?? false { return }
+        do throws(SQLiteError) {
+            try lookAfterFiles()
+            if file.uncopiedBytes >= checkpointBytes, clock.monotonic() >= checkpointAt {
+                // A passive checkpoint lets the next commit begin the WAL anew, and waits for nobody. One that grew long under a reader, who
+                // has gone, is cut; while he is there a try now and then is enough, since each reads all of it.
+                let all = try file.checkpoint(truncate: false)
+                if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(truncate: true) }
+                checkpointAt = all ? 0 : clock.monotonic() + Self.second
+            }
+            let now = clock.wall()
+            let pressed = file.usedBytes > file.options.maxSize / 10 * 9
+            let diskFull = if case .diskFull = trouble { true } else { false }
+            _ = guardian.observe(wall: now, boot: clock.boot(), synchronised: clock.synchronised())
+            if guardian.isTrusted != shared.status.withLock({ $0.clockTrusted }) { publish() }
+            // After the wall clock jumped nothing goes by its age, as at delivery; what space asks for goes all the same.
+            let trusted = guardian.isTrusted ? now : 0
+            if file.canTrim(now: trusted, pressed: pressed || diskFull) {
+                try file.trim(now: trusted, pressed: pressed || diskFull)
+                publish()
+            } else if pressed {
+                try press()
+            }
+            // The reserve needs room on the disk, not inside the file.
+            if diskFull, try file.freePages() > 0 { try file.vacuum(pages: min(1024, checkpointBytes / 2 / 16384)) }
+            if clock.monotonic() >= agedAt + 60 * Self.second {
+                agedAt = clock.monotonic()
+                let letters = guardian.isTrusted ? try file.ageDeadLetters(now: now) : 0
+                if letters > 0 { shared.tell(.agedOut(letters: letters)) }
+                if try file.freePages() > 4096 { try file.vacuum(pages: 1024) }
+            }
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, the one furthest
+    /// over its backlog gives way, no further than one that holds its own. Where nobody does in time, the spool is full.
+    private func press() throws(SQLiteError) {
+        let limits = queue.withLock { $0.backlog }
+        let dropOldest = file.options.whenFull == .dropOldest
+        let need = Int64(file.usedBytes - file.options.maxSize / 100 * 85)
+        guard var through = try file.id(freeing: max(need, 1)) else { return }
+        var mayGiveWay: [(consumer: Consumer, bytes: Int64)] = []
+        for consumer in file.consumers.values where consumer.state != .retired {
+            if dropOldest {
+                mayGiveWay.append((consumer, 0))
+            } else if let limit = limits[consumer.id], limit.expires {
+                mayGiveWay.append((consumer, limit.bytes))
+            } else {
+                through = min(through, consumer.cursor.position)
+            }
+        }
+        var victim: (consumer: Consumer, over: Int64)?
+        for (consumer, bytes) in mayGiveWay where consumer.cursor.position < through {
+            let over = try file.bytes(beyond: consumer.cursor.position) - bytes
+            if over > (victim?.over ?? 0) { victim = (consumer, over) }
+        }
+        if let victim, clock.monotonic() >= pressedAt + Self.second / 10 {
+            pressedAt = clock.monotonic()
+            shared.tell(.pressure(consumer: victim.consumer.id, through: through, dropOldest: dropOldest))
+        }
+        // It was asked at nine tenths and gives way in its own time; until it has, `max_size` holds.
+        if file.usedBytes >= file.options.maxSize, trouble == nil {
+            givesWayUntil = clock.monotonic() + (victim == nil ? 0 : 2 * Self.second)
+            let until = givesWayUntil
+            queue.withLock { $0.givesWayUntil = until }
+            isFullTold = victim == nil
+            set(.sizeFull)
+            if isFullTold { shared.tell(.full(disk: false)) }
+        }
+    }
+
+    private func publish() {
+        let file = file
+        let status = SpoolStatus(
+            spoolID: file.spoolID, nextID: file.nextID, oldestID: file.oldest?.first ?? file.nextID, usedBytes: file.usedBytes,
+            walBytes: file.walBytes, acceptedBytes: file.logOffset, consumers: file.consumers, rejections: file.rejections,
+            refusal: trouble?.refusal, trouble: words, commits: commits, repair: file.repair, clockTrusted: guardian.isTrusted)
+        shared.status.withLock { $0 = status }
+    }
+
+    private var words: String {
+        switch trouble {
+        case nil: ""
+        case .failing(let error): "the disk failed a commit: \(error)"
+        case .damaged(let reason, _): "the spool's file is damaged: \(reason). What can be read of it will go on in a fresh file"
+        case .diskFull: "the disk is full: free some space where the spool lies"
+        case .sizeFull where file.walBytes > file.options.maxSize / 2:
+            "somebody reads the spool's file in one long transaction (a sqlite3 shell?) and its WAL has grown to \(file.walBytes) bytes: end that"
+        case .sizeFull:
+            "spool.max_size (\(file.options.maxSize) bytes) is used up and no destination may give way: raise it, or see why they do not deliver"
+        }
+    }
+}
