@@ -1,8 +1,11 @@
-"""`platform_stub.py PORT STATUS FILE`: an HTTP server that answers every request with a status and writes its authorization header down."""
+"""`platform_stub.py PORT STATUS FILE`: an HTTP server that answers every request as the file STATUS says, a status and the seconds that it
+takes, and writes the request's authorization header down.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -15,7 +18,9 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         with open(sys.argv[3], "a") as file:
             file.write(f"{self.headers.get('authorization', '')}\n")
-        self.send_response(int(Path(sys.argv[2]).read_text()))
+        status, seconds = Path(sys.argv[2]).read_text().split()
+        time.sleep(float(seconds))
+        self.send_response(int(status))
         self.send_header("content-length", "0")
         self.end_headers()
 

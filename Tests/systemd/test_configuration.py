@@ -65,6 +65,23 @@ def test_a_broken_configuration_is_refused(machine: Machine, platform: Platform)
     machine.call("systemctl", "reload", "tracefwd")
 
 
+def test_a_stop_may_take_what_stop_drain_says(machine: Machine, platform: Platform) -> None:  # noqa: F811
+    """Longer than the unit's TimeoutStopSec=: the daemon asks systemd for the time, and what is under way ends."""
+    machine.drop_in("stop", "[Service]\nTimeoutStopSec=2s\n")
+    machine.write("/etc/tracefwd/conf.d/stop.yaml", "stop: { drain: 30s }\n")
+    machine.call("systemctl", "restart", "tracefwd")
+    platform.answer(200, seconds=7)
+    before = len(platform.seen)
+    machine.send({"name": "takes its time"})
+    eventually(lambda: len(platform.seen) > before, what="the request is under way")
+    machine.call("systemctl", "stop", "tracefwd.service")
+    assert machine.show("Result") == "success", "systemd killed it"
+    platform.answer(200)
+    machine.call("systemctl", "start", "tracefwd.service")
+    machine.settled()
+    assert len(platform.seen) == before + 1, "the request had ended, and its span was sent again"
+
+
 def test_a_broken_configuration_at_a_start_refuses_nobody(machine: Machine) -> None:
     """The daemon does not come up, says why at each attempt, and the sockets hold who connects until it is mended."""
     machine.write("/etc/tracefwd/conf.d/broken.yaml", "journal: { level: loud }\n")

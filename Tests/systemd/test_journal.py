@@ -25,9 +25,11 @@ class Platform:
         words = [sys.executable, str(HERE / "platform_stub.py"), str(PORT), str(self._status), str(self._seen)]
         self.process = machine.start_beside(*words, stdin=subprocess.DEVNULL)
 
-    def answer(self, status: int) -> None:
-        """From the next request on."""
-        self._status.write_text(str(status))
+    def answer(self, status: int, seconds: float = 0) -> None:
+        """From the next request on, after a while."""
+        new = self._status.with_suffix(".new")
+        new.write_text(f"{status} {seconds}")
+        new.rename(self._status)
 
     @property
     def seen(self) -> list[str]:
