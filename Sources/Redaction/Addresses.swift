@@ -93,6 +93,7 @@ extension Scan {
         // The end of a sentence or of a clause.
         while end > begin, text[end - 1] == UInt8(ascii: ".") { end -= 1 }
         if end - begin > 2, text[end - 1] == UInt8(ascii: ":"), text[end - 2] != UInt8(ascii: ":") { end -= 1 }
+        guard end - begin >= 4 else { return }
         if detectors.macAddress >= 0, end - begin == 17 { findMAC(begin, end) }
         if detectors.ipAddress >= 0 { findIPv6(begin, end) }
     }

@@ -129,27 +129,34 @@ struct Redaction: ~Copyable {
     }
 
     /// Finds an own pattern. A search for all matches is quadratic for some patterns (`a.*b|a` on many `a`), since each match may be looked
-    /// for up to the end of the text. So that it stays linear, the searches that come after much was looked at see 4 KiB each.
+    /// for up to the end of the text. So that it stays linear, the searches that come after much was looked at see 4 KiB each, or as much as
+    /// a match needs that goes on; a longer match of which no part is a match is found in the first searches only.
     private mutating func search(_ text: Passage, for pattern: Pattern, _ rule: Int) {
-        let length = text.end - text.start
-        let bytes = UnsafeRawBufferPointer(start: text.base + text.start, count: length)
-        var budget = 64 * length
+        let bytes = UnsafeRawBufferPointer(start: text.base + text.start, count: text.end - text.start)
+        var budget = 64 * bytes.count
         var at = 0
-        while at <= length {
-            let window = budget > 0 ? length : min(length, at + 4_096)
-            guard let match = pattern.firstMatch(in: UnsafeRawBufferPointer(rebasing: bytes[..<window]), from: at) else {
-                work += window - at
-                if window == length { return }
-                at = text.characterStart(text.start + window) - text.start
+        func first(from start: Int, in window: Int) -> Range<Int>? {
+            work += window - start
+            budget -= window - start
+            return pattern.firstMatch(in: UnsafeRawBufferPointer(rebasing: bytes[..<window]), from: start)
+        }
+        while at <= bytes.count {
+            var window = budget > 0 ? bytes.count : min(bytes.count, at + 4_096)
+            guard var match = first(from: at, in: window) else {
+                if window == bytes.count { return }
+                at = text.characterStart(text.start + window - 2_048) - text.start
                 continue
             }
-            work += match.upperBound - at
-            budget -= window - at
+            while match.upperBound == window, window < bytes.count {
+                window = min(bytes.count, match.lowerBound + max(4_096, 2 * match.count))
+                guard let whole = first(from: match.lowerBound, in: window) else { break }
+                match = whole
+            }
             let begin = text.characterStart(text.start + match.lowerBound)
             let end = text.characterEnd(text.start + match.upperBound)
             if end > begin { matches.append(Match(start: begin, end: end, rule: rule)) }
-            at = max(end - text.start, at + 1)
-            if match.isEmpty { at = text.characterEnd(text.start + match.upperBound + 1) - text.start }
+            at = end - text.start
+            if match.isEmpty { at = text.characterEnd(end + 1) - text.start }
         }
     }
 }
