@@ -200,11 +200,17 @@ class Machine:
         """Waits until no destination has anything before it."""
 
         def quiet() -> bool:
-            page = json.loads(self.call("tracefwd", "status", "--json"))
-            page = page.get("result", page)
-            return all(each["backlog_spans"] == 0 and each["in_flight_spans"] == 0 for each in page["destinations"])
+            return all(each["backlog_spans"] == 0 and each["in_flight_spans"] == 0 for each in self.status()["destinations"])
 
         eventually(quiet, seconds, "everything is delivered")
+
+    def status(self) -> dict[str, Any]:
+        """The page of `tracefwd status --json`."""
+        return json.loads(self.call("tracefwd", "status", "--json"))
+
+    def accepted(self) -> int:
+        """Spans that were ever accepted."""
+        return self.status()["spool"]["accepted"]
 
     def send(self, *spans: dict[str, Any]) -> None:
         """`tracefwd send` inside; each span must be accepted."""
@@ -221,10 +227,11 @@ def later_version(package: Path, folder: Path) -> Path:
     assert version
     control.write_text(text.replace(version[0], f"{version[0]}+later1"))
     result = folder / f"tracefwd_{version[1]}+later1.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(files), str(result)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(files), str(result)], check=True, stdout=subprocess.DEVNULL
+    )
     shutil.rmtree(files)
     return result
-
 
 
 if __name__ == "__main__":

@@ -28,9 +28,10 @@ def test_a_credential_reaches_the_platform_and_nobody_else(machine: Machine, pla
 
 def test_an_encrypted_credential(machine: Machine, platform: Platform) -> None:  # noqa: F811
     """LoadCredentialEncrypted=: on the disk it is no secret any more."""
-    machine.call("sh", "-c", "echo encrypted-secret | systemd-creds encrypt --with-key=host --name=collector - /etc/tracefwd/credentials/c.cred")
-    assert "encrypted-secret" not in machine.path("/etc/tracefwd/credentials/c.cred").read_text()
-    machine.drop_in("secrets", "[Service]\nLoadCredentialEncrypted=collector:/etc/tracefwd/credentials/c.cred\n")
+    file = "/etc/tracefwd/credentials/c.cred"
+    machine.call("systemd-creds", "encrypt", "--with-key=host", "--name=collector", "-", file, given="encrypted-secret\n")
+    assert "encrypted-secret" not in machine.path(file).read_text()
+    machine.drop_in("secrets", f"[Service]\nLoadCredentialEncrypted=collector:{file}\n")
     machine.call("systemctl", "restart", "tracefwd")
     machine.send({"name": "with another key"})
     eventually(lambda: "encrypted-secret" in platform.seen, what="the decrypted key arrives")

@@ -23,6 +23,11 @@ def wait(seconds: float = 1.5) -> None:
     time.sleep(seconds)
 
 
+def back_again(machine: Machine, restarts: int) -> None:
+    """systemd has restarted the daemon so often, and it serves."""
+    eventually(lambda: int(machine.show("NRestarts")) == restarts and machine.show("ActiveState") == "active", what="it is back")
+
+
 def test_restart(machine: Machine) -> None:
     """Datagrams wait in the socket too: systemd holds it."""
     before = machine.show("MainPID")
@@ -60,7 +65,7 @@ def test_kill(machine: Machine) -> None:
         for _ in range(3):
             os.kill(machine.daemon, signal.SIGKILL)
             restarts += 1
-            eventually(lambda: int(machine.show("NRestarts")) == restarts and machine.show("ActiveState") == "active", what="it is back")
+            back_again(machine, restarts)
             wait()
     running.check(machine, datagrams=False)
 
@@ -100,3 +105,19 @@ def test_a_connection_starts_a_daemon_that_was_stopped(machine: Machine) -> None
     machine.call("systemctl", "stop", "tracefwd.service")
     machine.send({"name": "knocks"})
     assert machine.show("ActiveState") == "active"
+
+
+def test_a_backup_is_put_back(machine: Machine) -> None:
+    """As Docs/operations.md says, by root: the daemon, which is another user, goes on with it."""
+    machine.send({"name": "in the backup"})
+    machine.settled()
+    machine.call("rm", "-f", "/root/backup.db")
+    machine.call("tracefwd", "spool", "backup", "/root/backup.db", "--verify")
+    accepted = machine.accepted()
+    machine.send({"name": "after it"})
+    machine.call("systemctl", "stop", "tracefwd.service", "tracefwd.socket", "tracefwd-udp.socket", "tracefwd-http.socket")
+    machine.call("tracefwd", "spool", "restore", "/root/backup.db")
+    machine.call("systemctl", "start", "tracefwd")
+    assert machine.accepted() == accepted
+    machine.send({"name": "goes on"})
+    assert machine.accepted() == accepted + 1
