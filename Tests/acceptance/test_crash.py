@@ -25,8 +25,9 @@ from daemon import QUICK
 from sink import OTLPSink
 from spans import make_spans
 
-SEED = int(os.environ.get("TRACEFWD_SEED", "165"))
-"""Of the default the first 16 rounds have each kind of kill and of platform."""
+PLAN = 165
+"""Its first 16 rounds have each kind of kill and of platform."""
+SEED = int(os.environ.get("TRACEFWD_SEED", PLAN))
 
 
 def test_no_acknowledged_span_is_lost_whenever_the_daemon_is_killed(folder: Path) -> None:
@@ -45,11 +46,11 @@ def test_a_log_that_forgets_acknowledged_spans_is_found(folder: Path) -> None:
 
     class Forgetful(Campaign):
         def look(self) -> None:
-            (self.folder / "spool.db-wal").unlink()
+            (self.folder / "spool.db-wal").unlink(missing_ok=True)
             super().look()
 
     with pytest.raises(Violation, match="acknowledged|shown|ledger"):
-        Forgetful(folder, SEED).run(4)
+        Forgetful(folder, PLAN).run(4)
 
 
 def test_a_cursor_that_runs_ahead_is_found(folder: Path) -> None:
@@ -70,7 +71,7 @@ def test_a_cursor_that_runs_ahead_is_found(folder: Path) -> None:
                 spool.execute("DELETE FROM dead_spans WHERE span NOT IN (SELECT span FROM dead_letters)")
 
     with pytest.raises(Violation, match="LOST: .* never reached collector"):
-        Hasty(folder, SEED).run(2)
+        Hasty(folder, PLAN).run(2)
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="power.c needs a C compiler")
@@ -82,7 +83,7 @@ def test_a_power_cut_takes_what_was_not_synced(folder: Path) -> None:
             super().configure(round and replace(round, durability="os"), run)
 
     with pytest.raises(Violation, match="acknowledged|shown"):
-        Careless(folder, SEED, power_cuts=True).run(16)
+        Careless(folder, PLAN, power_cuts=True).run(16)
 
 
 @pytest.mark.parametrize("seed", range(3))

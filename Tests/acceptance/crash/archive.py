@@ -60,10 +60,11 @@ class Archive:
             begin = skip
         early = last[begin : max(begin, last.rfind(b"\n", 0, known) + 1)]
         late = head + last[begin + len(early) :]
+        self._inode, self._offset, self._samples = current, len(last), []
+        copies = [native_copy(row) for row in early.splitlines()], [native_copy(row) for row in late.splitlines()]
         for file in (file for files in rotated for file in files):
             file.unlink()
-        self._inode, self._offset, self._samples = current, len(last), []
-        return [native_copy(row) for row in early.splitlines()], [native_copy(row) for row in late.splitlines()]
+        return copies
 
     def _known(self, inode: int, certain: float) -> int:
         """How long the file was then at least. An inode may be that of an earlier file too: only what came last counts, while it grew."""

@@ -51,7 +51,7 @@ class Power:
                 if file.name.startswith("archive") and not any(change.truncates for change in changes):
                     # What is appended reaches the disk from its begin.
                     os.ftruncate(stream.fileno(), chance.randint(lost[0].size, file.stat().st_size))
-                elif chance.random() < 0.4:
+                elif file.name.startswith("spool.db") and chance.random() < 0.4:
                     # Inside the database any sector may come before any other.
                     for change in reversed(lost):
                         take_back_some(stream.fileno(), change, chance)
