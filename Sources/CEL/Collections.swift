@@ -7,6 +7,9 @@ open class ListValue {
     /// How many elements there are.
     open var count: Int { 0 }
 
+    /// The list as a value; it holds as long as the list.
+    public final var view: Value { .list(Unmanaged.passUnretained(self)) }
+
     /// The element at an index from 0 to `count` - 1. What must be made for it can be made in the arena.
     open func element(at index: Int, in arena: inout Arena) -> Value { .null }
 }
@@ -18,6 +21,9 @@ open class MapValue {
 
     /// How many entries there are.
     open var count: Int { 0 }
+
+    /// The map as a value; it holds as long as the map.
+    public final var view: Value { .map(Unmanaged.passUnretained(self)) }
 
     /// The value under a key, or nil. Keys are bool, int, uint or string; a double asks for the whole number that it equals.
     open func value(for key: Value, in arena: inout Arena) -> Value? { nil }
@@ -59,7 +65,7 @@ final class ArrayList: ListValue {
     override func element(at index: Int, in arena: inout Arena) -> Value { elements[index] }
 }
 
-/// A map that an evaluation or a constant made: entries in their order, and beyond a few of them a table of where each key stands.
+/// A map that an evaluation or a constant made: entries in their order, and a table of where each key stands.
 final class EntryMap: MapValue {
     private let keys: [Value]
     private let values: [Value]

@@ -32,8 +32,7 @@ struct Compiler: ~Copyable {
 
     init(_ environment: Environment, _ source: [UInt8], isChecked: Bool, errors: [CompileError]) {
         (self.environment, self.source, self.isChecked, self.errors) = (environment, source, isChecked, errors)
-        constants = Evaluation(
-            activation: NoActivation.shared, locals: UnsafeMutableBufferPointer(start: nil, count: 0), arena: Arena(budget: Limits.folding))
+        constants = Evaluation(NoActivation.shared, UnsafeMutableBufferPointer(start: nil, count: 0), budget: Limits.folding)
         localCount = environment.localBase
     }
 

@@ -6,6 +6,13 @@ struct Evaluation: ~Copyable {
     var arena: Arena
     /// Why the last `test` failed.
     var failure = EvaluationError(.noSuchOverload)
+
+    @inline(__always)
+    init(_ activation: any Activation, _ locals: UnsafeMutableBufferPointer<Value>, budget: Int) {
+        self.activation = activation
+        self.locals = locals
+        arena = Arena(budget: budget)
+    }
 }
 
 /// What a condition says. A byte, so it travels in a register; why it failed stands in the evaluation.
@@ -103,11 +110,15 @@ final class DefinitionNode: Node {
 
     override func evaluate(_ evaluation: inout Evaluation) -> Value {
         guard evaluation.arena.spend(program.steps) else { return failure(.tooExpensive) }
-        return relocated(program.root.evaluate(&evaluation))
+        let value = program.root.evaluate(&evaluation)
+        // Offsets inside of the definition mean nothing in this expression.
+        return if case .error(let error) = value { failure(error.kind) } else { value }
     }
 
-    // Offsets inside of the definition mean nothing in this expression.
-    private func relocated(_ value: Value) -> Value {
-        if case .error(let error) = value { failure(error.kind) } else { value }
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        let isPaid = evaluation.arena.spend(program.steps)
+        let truth = isPaid ? program.root.test(&evaluation) : .failed
+        if truth == .failed { evaluation.failure = EvaluationError(isPaid ? evaluation.failure.kind : .tooExpensive, offset: offset) }
+        return truth
     }
 }

@@ -34,7 +34,7 @@ public final class Program: @unchecked Sendable {
         _ activation: any Activation, budget: Int = Limits.budget, _ body: (Value, inout Arena) throws(EvaluationError) -> Result
     ) throws(EvaluationError) -> Result {
         try withLocals { locals throws(EvaluationError) in
-            var evaluation = Evaluation(activation: activation, locals: locals, arena: Arena(budget: budget - steps))
+            var evaluation = Evaluation(activation, locals, budget: budget - steps)
             let value = root.evaluate(&evaluation)
             if evaluation.arena.isExhausted { throw EvaluationError(.tooExpensive) }
             if case .error(let error) = value { throw error }
@@ -47,10 +47,11 @@ public final class Program: @unchecked Sendable {
         try evaluate(activation, budget: budget) { value, arena throws(EvaluationError) in try OwnedValue(value, in: &arena) }
     }
 
+    @inline(__always)
     private func test(
         _ activation: any Activation, _ budget: Int, _ locals: UnsafeMutableBufferPointer<Value>
     ) throws(EvaluationError) -> Bool {
-        var evaluation = Evaluation(activation: activation, locals: locals, arena: Arena(budget: budget - steps))
+        var evaluation = Evaluation(activation, locals, budget: budget - steps)
         let truth = root.test(&evaluation)
         if evaluation.arena.isExhausted { throw EvaluationError(.tooExpensive) }
         if truth == .failed { throw evaluation.failure }
