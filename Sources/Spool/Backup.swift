@@ -59,14 +59,16 @@ public enum BackupError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unreadable(let path, let errno): "spool \(path): \(errnoSentence(errno)). Its owner and root may read it"
         case .newerSchema(let path, let found, let known): "\(SpoolError.newerSchema(path: path, found: found, known: known))"
         case .noSpool(let path): "\(path): holds no spool"
+        case .failed(let path, let error) where error.isCorrupt:
+            "spool \(path): is damaged, so there is no copy of it (\(error)). tracefwd spool verify tells where"
         case .failed(let path, let error): "the copy of \(path) failed: \(error). Nothing is left of it"
         case .stopped: "stopped; nothing is left of the copy"
         }
     }
 }
 
-/// Copies a spool, online: while its daemon writes, trims and settles. No read transaction lasts longer than a piece of 4 MiB, but for the
-/// one that reads the books, whose length is that of the list of dead letters.
+/// Copies a spool, online: while its daemon writes, trims and settles. No read transaction lasts longer than it takes to read 4 MiB, but for
+/// the one that copies the books, whose length is that of the list of dead letters: some 3 us each.
 public struct Backup {
     private let source: String
     private let vfs: String?

@@ -32,7 +32,7 @@ final class SpoolCopy {
         try database.execute(
             """
             PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
-            PRAGMA cache_size=-4096; PRAGMA mmap_size=0
+            PRAGMA cache_size=-4096; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY
             """)
         try database.attach(source, as: "source", vfs: vfs)
     }
@@ -64,6 +64,9 @@ final class SpoolCopy {
             if row.integer(1) == 1, !["segments", "dead_spans"].contains(row.text(2)) { books.append(row.text(2)) }
         }
         for statement in statements { try database.execute(statement) }
+        for table in ["segments", "dead_spans"] {
+            try database.execute("CREATE TEMP TABLE \(table)_piece AS SELECT * FROM main.\(table) LIMIT 0")
+        }
         try database.execute("PRAGMA user_version=\(try sourceVersion())")
     }
 
@@ -97,8 +100,7 @@ final class SpoolCopy {
 
     /// The next piece of the log. False where what stood before it was trimmed meanwhile.
     private func copySegments() throws(SQLiteError) -> Bool {
-        var isWhole = true
-        try inOneRead { () throws(SQLiteError) in
+        let (piece, older) = try inOneRead { () throws(SQLiteError) in
             var piece: (first: Int64, last: Int64, offset: Int64)?
             try database.each(
                 "SELECT first_id, last_id, log_offset FROM source.segments WHERE first_id >= ? ORDER BY first_id LIMIT \(Self.pieceRows)",
@@ -111,25 +113,35 @@ final class SpoolCopy {
             guard let piece else {
                 throw SQLiteError(code: SQLITE_CORRUPT, message: "the log ends before id \(next)", during: "backup")
             }
-            // Trimming takes the oldest first: where older rows are still there, the ids between were never in this file.
-            let older = try database.integer("SELECT 1 FROM source.segments WHERE first_id < ? LIMIT 1", .integer(next))
-            if piece.first > next, segments > 0, older == nil {
-                try database.run("DELETE FROM main.segments")
-                (isWhole, segments) = (false, 0)
-            }
             try database.run(
-                "INSERT INTO main.segments SELECT * FROM source.segments WHERE first_id BETWEEN ? AND ?", .integer(piece.first),
+                "INSERT INTO segments_piece SELECT * FROM source.segments WHERE first_id BETWEEN ? AND ?", .integer(piece.first),
                 .integer(piece.last))
-            segments += Int64(database.changes)
-            next = piece.last + 1
+            return (piece, try database.integer("SELECT 1 FROM source.segments WHERE first_id < ? LIMIT 1", .integer(next)))
         }
+        var isWhole = true
+        // Trimming takes the oldest first: where older rows are still there, the ids between were never in this file.
+        if piece.first > next, segments > 0, older == nil {
+            try database.run("DELETE FROM main.segments")
+            (isWhole, segments) = (false, 0)
+        }
+        segments += try write("segments")
+        next = piece.last + 1
         return isWhole
+    }
+
+    /// Writes the piece that was read of a table. Apart from its reading: a slow disk must not make the read transaction last, or the
+    /// writer would find no moment without a reader, in which it may begin its WAL anew.
+    private func write(_ table: String) throws(SQLiteError) -> Int64 {
+        try database.run("INSERT OR IGNORE INTO main.\(table) SELECT * FROM \(table)_piece")
+        let rows = database.changes
+        try database.run("DELETE FROM \(table)_piece")
+        return Int64(rows)
     }
 
     /// The next spans of dead letters; nil at the end. A span's bytes never change, so those that are there are left as they are.
     private func copyDeadSpans(after last: Int64) throws(SQLiteError) -> Int64? {
-        var end: Int64?
-        try inOneRead { () throws(SQLiteError) in
+        let end = try inOneRead { () throws(SQLiteError) -> Int64? in
+            var end: Int64?
             var bytes: Int64 = 0
             try database.each(
                 "SELECT span, length(payload) FROM source.dead_spans WHERE span > ? ORDER BY span LIMIT \(Self.pieceRows)", .integer(last)
@@ -137,19 +149,19 @@ final class SpoolCopy {
                 if end == nil || bytes < pieceBytes { end = row.integer(0) }
                 bytes += row.integer(1)
             }
-            guard let end else { return }
+            guard let end else { return nil }
             try database.run(
-                "INSERT OR IGNORE INTO main.dead_spans SELECT * FROM source.dead_spans WHERE span > ? AND span <= ?", .integer(last),
+                "INSERT INTO dead_spans_piece SELECT * FROM source.dead_spans WHERE span > ? AND span <= ?", .integer(last),
                 .integer(end))
+            return end
         }
+        _ = try write("dead_spans")
         return end
     }
 
     /// What changes, at one instant, with the spans of letters that came since. Returns the end of the log at that instant.
     private func copyBooks() throws(SQLiteError) -> Int64 {
-        var end: Int64 = 0
-        try inOneRead { () throws(SQLiteError) in
-            end = try sourceEnd()
+        let end = try inOneRead { () throws(SQLiteError) in
             for table in books {
                 try database.run("DELETE FROM main.\(table)")
                 try database.run("INSERT INTO main.\(table) SELECT * FROM source.\(table)")
@@ -159,6 +171,7 @@ final class SpoolCopy {
                 INSERT INTO main.dead_spans SELECT * FROM source.dead_spans WHERE span IN (
                   SELECT span FROM main.dead_letters l WHERE NOT EXISTS (SELECT 1 FROM main.dead_spans WHERE span = l.span))
                 """)
+            return try sourceEnd()
         }
         try database.run("DELETE FROM main.dead_spans WHERE span NOT IN (SELECT span FROM main.dead_letters)")
         return end
@@ -189,9 +202,10 @@ final class SpoolCopy {
     func deadLetters() throws(SQLiteError) -> Int64 { try database.integer("SELECT count(*) FROM main.dead_letters") ?? 0 }
 
     /// What `body` reads of the source is of one instant. The read ends with it.
-    private func inOneRead(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+    private func inOneRead<Answer>(_ body: () throws(SQLiteError) -> Answer) throws(SQLiteError) -> Answer {
         try database.execute("BEGIN")
-        try body()
+        let answer = try body()
         try database.execute("COMMIT")
+        return answer
     }
 }

@@ -99,7 +99,9 @@ struct Dead: ParsableCommand {
                 line.show(progress.text)
             }
             line.end()
-            guard let last, doesNotWait || last.isDone else { throw Failure("the daemon stopped; the replay goes on when it runs again") }
+            guard let last, doesNotWait || last.isDone else {
+                throw Failure("the daemon closed the connection; the replay goes on by itself, or when the daemon runs again")
+            }
             print(json ? String(decoding: try encoder().encode(last), as: UTF8.self) : last.text)
             if last.isDone, last.delivered < last.asked { throw ExitCode(1) }
         }

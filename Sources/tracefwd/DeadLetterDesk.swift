@@ -9,7 +9,7 @@ struct DeadLetterDesk {
     let delivery: DeliveryEngine
     let consumer: Consumer
 
-    /// Writes one answer; a replay that is waited for writes one each time that something has changed, until all was sent or nobody reads.
+    /// Writes one answer; a replay that is waited for writes one after the other, until all was sent or nobody reads.
     func carryOut(_ request: ControlRequest, _ write: (Data) -> Bool) throws {
         let filter = request.filter ?? .init()
         // What was settled is read from the disk.
@@ -44,7 +44,7 @@ struct DeadLetterDesk {
             // What was purged meanwhile has gone too.
             next.delivered = max(0, min(ids.count - fates.replaying - fates.dead - fates.parked, Int(replayed - replayedBefore)))
             next.state = next.isDone ? "" : obstacle
-            // Written at least every 5 s, to see whether somebody still waits.
+            // Written whether it is news or not: so it is seen when nobody waits any more.
             guard write(try answerFrame(next)) else { return }
             progress = next
             // A list that takes long to read is read less often.

@@ -212,3 +212,18 @@ def test_progress_is_for_terminals_alone(make_daemon: MakeDaemon, collector: OTL
     shown = subprocess.run(["script", "-qec", words, "/dev/null"], capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0
     assert "copied" in shown.stdout
+
+
+def test_a_damaged_spool_has_no_copy(make_daemon: MakeDaemon, collector: OTLPSink, folder: Path) -> None:
+    """The command says what to do, and leaves nothing behind."""
+    daemon = daemon_with(make_daemon, collector).start()
+    send_all(daemon.socket, make_spans(500))
+    collector.wait_for(500)
+    daemon.stop()
+    with open(daemon.spool, "r+b") as file:
+        file.seek(16384 * 3)
+        file.write(b"\xa5" * (daemon.spool.stat().st_size - 16384 * 3))
+    result = daemon.run("spool", "backup", str(folder / "copy.db"))
+    assert result.returncode == 1
+    assert "is damaged" in result.stderr and "spool verify" in result.stderr
+    assert not list(folder.glob("copy.db*"))
