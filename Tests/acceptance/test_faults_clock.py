@@ -60,6 +60,11 @@ def test_a_clock_that_jumps_by_a_day_and_back(make_daemon: MakeDaemon, make_serv
         time.sleep(1.5)  # ageing is looked after once a second
         assert daemon.status().outcomes("bad") == {}
     assert_told(daemon, "warning", "the wall clock jumped", "nothing expires by age", at_most=4)
+    assert "the wall clock is not trusted" in daemon.call("status")
+    assert daemon.counted("tracefwd_clock_trusted") == 0
+    daemon.call("trust-clock")
+    eventually(lambda: "the wall clock is not trusted" not in daemon.call("status"))
+    assert daemon.counted("tracefwd_clock_trusted") == 1
     target.otherwise = lambda request: Reply()
     target.wait(lambda: set(ids(spans)) <= set(target.span_ids))
     status = assert_sound(daemon, len(spans))

@@ -115,7 +115,11 @@ def test_a_disk_that_fills_up_with_our_own_spans(make_daemon: MakeDaemon, target
     """Nothing but the spool is on the disk: when the destination is back its backlog is delivered and trimmed on a full disk, and the
     space that this frees opens intake again. Nobody has to do a thing."""
     daemon = make(make_daemon, target, healthy, disk / "spool.db").start()
-    acknowledged = ids(fill(daemon, "spool_full"))
+    acknowledged: list[str] = []
+    # What was full a moment ago may have room again for what the WAL took: until it stays full.
+    while daemon.get("/readyz")[0] == 200:
+        acknowledged += ids(fill(daemon, "spool_full"))
+        time.sleep(1)
     assert_no_spans_are_taken(daemon, "the disk is full")
     assert daemon.status().spooled["bad"] == len(acknowledged)
     target.otherwise = lambda request: Reply()
@@ -123,23 +127,22 @@ def test_a_disk_that_fills_up_with_our_own_spans(make_daemon: MakeDaemon, target
     eventually(lambda: daemon.get("/readyz")[0] == 200, 30, "intake is open again")
     acknowledged += ids(assert_others_are_served(daemon, healthy))
     assert_all_arrive(daemon, target, healthy, acknowledged)
-    assert_told(daemon, "has space again after", at_most=3)
+    assert_told(daemon, "has space again after")
     assert_no_flood(daemon, 60)
     daemon.stop()
 
 
-@pytest.mark.xfail(strict=True, reason="a start does not release the reserve yet")
 def test_a_start_on_a_full_disk(make_daemon: MakeDaemon, target: OTLPSink, healthy: OTLPSink, disk: Path) -> None:
-    """The daemon starts, delivers what it has, refuses spans, and takes them again when there is space."""
+    """The daemon starts out of its reserve, delivers what it has, takes what fits, and all again when there is space."""
     daemon = make(make_daemon, target, healthy, disk / "spool.db").start()
     acknowledged = ids(assert_others_are_served(daemon, healthy, 200))
     daemon.kill()
     filler = take_the_rest(disk)
     target.otherwise = lambda request: Reply()
     start_unready(daemon)
-    assert_no_spans_are_taken(daemon, "the disk is full")
     target.wait(lambda: set(acknowledged) <= set(target.span_ids))
-    assert send_all(daemon.socket, make_spans(3))["rejected"] == 3
+    acknowledged += ids(fill(daemon, "spool_full"))
+    assert_told(daemon, "error", "is full, the disk has no space left", "free some space there")
     filler.unlink()
     eventually(lambda: daemon.get("/readyz")[0] == 200)
     acknowledged += ids(assert_others_are_served(daemon, healthy))
@@ -290,7 +293,7 @@ def test_a_reader_that_fills_the_spool(make_held: Callable[[str], Held]) -> None
     held = make_held("48MiB")
     daemon = held.daemon
     held.sent += len(fill(daemon, "spool_full"))
-    assert_no_spans_are_taken(daemon, "max_size")
+    assert_no_spans_are_taken(daemon, "one long transaction")
     assert_told(daemon, "error", "is full", "by the write-ahead log, which a reader holds", "fuser -v", at_most=2)
     assert "a reader holds a transaction open" in daemon.call("status")
     held.healthy.wait(lambda: len(held.healthy.spans) >= held.sent, 40)
@@ -301,14 +304,12 @@ def test_a_reader_that_fills_the_spool(make_held: Callable[[str], Held]) -> None
     assert_sound(daemon, held.sent)
 
 
-@pytest.mark.xfail(strict=True, reason="over 256 MiB of WAL each commit waits for the reader")
 def test_a_reader_that_stays_for_long(held: Held) -> None:
     """However long the WAL is, writers do not wait for the reader."""
     held.grow(280)
     held.healthy.wait(lambda: len(held.healthy.spans) >= held.sent, 40)
 
 
-@pytest.mark.xfail(strict=True, reason="a WAL of less than 256 MiB keeps its length")
 def test_after_a_reader_has_ended_the_log_is_short_again(held: Held) -> None:
     """What the WAL took is given back to the disk and to `spool.max_size`, and it is told."""
     held.grow(80)
@@ -323,31 +324,35 @@ def test_after_a_reader_has_ended_the_log_is_short_again(held: Held) -> None:
 # ---------------------------------------------------------------------------------------------------- deleted files
 
 
-@pytest.mark.xfail(strict=True, reason="a deleted file is not noticed yet")
-@pytest.mark.parametrize("suffix", ["", "-wal"], ids=["the file", "the WAL"])
-def test_a_spool_file_that_was_deleted(make_daemon: MakeDaemon, target: OTLPSink, healthy: OTLPSink, suffix: str) -> None:
-    """What is written goes into a file without a name, which ends with the process: from then on nothing is acknowledged, and it is told.
-    What was accepted before is delivered out of the file that is still open."""
-    daemon = make_daemon({"bad": {"type": "otlp", "endpoint": target.url, **QUICK}, "good": {"type": "otlp", "endpoint": healthy.url, **QUICK}})
-    daemon.start()
-    acknowledged = ids(assert_others_are_served(daemon, healthy, 50))
-    Path(f"{daemon.spool}{suffix}").unlink()
-    taken = []
-    limit = time.monotonic() + 10
-    while time.monotonic() < limit:
+SILENT = pytest.mark.xfail(strict=True, reason="a WAL that was taken away is mended without a word")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "told"),
+    [pytest.param("", "took its file away", id="the file"), pytest.param("-wal", "took its WAL away", id="the WAL", marks=SILENT)],
+)
+def test_a_spool_file_that_was_deleted(make_daemon: MakeDaemon, target: OTLPSink, healthy: OTLPSink, suffix: str, told: str) -> None:
+    """What it held is still open in the daemon: that goes on under the old name, it is told, and nothing is lost, by a kill -9 neither."""
+    quick = {**QUICK, "backoff": {"base": "50ms", "max": "300ms"}}
+    destinations = {"bad": {"type": "otlp", "endpoint": target.url, **quick}, "good": {"type": "otlp", "endpoint": healthy.url, **QUICK}}
+    daemon = make_daemon(destinations).start()
+    acknowledged = ids(assert_others_are_served(daemon, healthy, 200))
+    deleted = Path(f"{daemon.spool}{suffix}")
+    deleted.unlink()
+
+    def is_made_anew() -> bool:
         spans = make_spans(1)
-        answer = send_all(daemon.socket, spans)
-        if answer["rejected"]:
-            assert answer["errors"][0]["reason"] == "io_error"
-            break
-        taken += ids(spans)
-        time.sleep(0.05)
-    assert time.monotonic() < limit, "spans are acknowledged that no restart will find"
-    assert_no_spans_are_taken(daemon, "deleted")
-    assert_told(daemon, "error", "deleted", at_most=2)
-    target.otherwise = lambda request: Reply()
-    target.wait(lambda: set(acknowledged + taken) <= set(target.span_ids))
-    assert_no_flood(daemon, 60)
-    daemon.stop()
+        if send_all(daemon.socket, spans)["accepted"]:
+            acknowledged.extend(ids(spans))
+        return deleted.exists() and daemon.get("/readyz")[0] == 200
+
+    eventually(is_made_anew, every=0.1)
+    acknowledged += ids(assert_others_are_served(daemon, healthy))
+    said = daemon.call("status")
+    daemon.kill()
     daemon.start()
-    assert_others_are_served(daemon, healthy)
+    target.otherwise = lambda request: Reply()
+    assert_all_arrive(daemon, target, healthy, acknowledged)
+    assert_no_flood(daemon, 80)
+    assert_told(daemon, "error", told, at_most=2)
+    assert told in said
