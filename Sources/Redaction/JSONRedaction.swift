@@ -1,7 +1,7 @@
 // A JSON document (RFC 8259): its strings are searched as they read, keys included, and what is found is replaced where it is written, so
-// that every other byte stays. A number in which something is found becomes a string. A key is context for its value ("ssn": 123456789).
-// A document that is cut off is searched as far as it goes. Between quotation marks anything is taken as it comes; what is no JSON in other
-// ways is searched as plain text by the caller.
+// that every other byte stays; two keys may become equal by it, which the RFC allows. A number in which something is found becomes a string.
+// A key is context for its value ("ssn": 123456789). A document that is cut off is searched as far as it goes. Between quotation marks
+// anything is taken as it comes; what is no JSON in other ways is searched as plain text by the caller.
 import CShim
 
 extension Redaction {

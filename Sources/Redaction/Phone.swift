@@ -29,7 +29,7 @@ extension Scan {
             if second != first, Self.isSeparator(second) { at += 1 }
         }
         work += at - plus
-        guard count >= 8, count > code, !text.byte(end).isDigit, endsPhone(end) else { return }
+        guard count >= 8, endsPhone(end) else { return }
         // Two groups with a dot between are a decimal fraction, unless the first is the country code: +49.30901820.
         if groups == 2, text.runEnd(ByteClass.digit, from: digits) > digits + code, text.byte(end - trailing - 1) == UInt8(ascii: ".") {
             return
@@ -100,25 +100,22 @@ extension Scan {
         isGroupSign(byte) || byte == UInt8(ascii: "(") || byte == UInt8(ascii: ")") || byte == UInt8(ascii: "/")
     }
 
-    /// How many digits the assigned country code at the index has; nil where there is none (ITU-T E.164, list of assigned codes).
+    /// How many digits the assigned country code at the index has; nil where there is none. No code begins with another.
     private func countryCodeLength(at index: Int) -> Int? {
-        let first = text.byte(index), second = text.byte(index + 1), third = text.byte(index + 2)
-        guard first.isDigit, second.isDigit, third.isDigit || first == UInt8(ascii: "1") || first == UInt8(ascii: "7") else {
-            // The code may be all of the first group: +1 415, +44 20.
-            guard first.isDigit else { return nil }
-            if !second.isDigit { return first == UInt8(ascii: "1") || first == UInt8(ascii: "7") ? 1 : nil }
-            return CountryCodes.isAssigned(first.digit * 10 + second.digit) ? 2 : nil
+        var code = 0
+        for length in 1...3 {
+            guard text.byte(index + length - 1).isDigit else { return nil }
+            code = code * 10 + text[index + length - 1].digit
+            if code == 0 { return nil }
+            if Self.isCountryCode(code) { return length }
         }
-        if first == UInt8(ascii: "1") || first == UInt8(ascii: "7") { return 1 }
-        if CountryCodes.isAssigned(first.digit * 10 + second.digit) { return 2 }
-        return CountryCodes.isAssigned(first.digit * 100 + second.digit * 10 + third.digit) ? 3 : nil
+        return nil
     }
-}
 
-/// The country codes of two and three digits that are assigned. No code begins with another.
-enum CountryCodes {
-    static func isAssigned(_ code: Int) -> Bool {
+    /// Whether the country code is assigned (ITU-T E.164, list of assigned codes).
+    private static func isCountryCode(_ code: Int) -> Bool {
         switch code {
+        case 1, 7: true
         case 20, 27, 30...34, 36, 39...41, 43...49, 51...58, 60...66, 81, 82, 84, 86, 90...95, 98: true
         case 211...213, 216, 218, 220...258, 260...269, 290, 291, 297...299: true
         case 350...359, 370...378, 380...383, 385...387, 389, 420, 421, 423, 500...509, 590...599: true

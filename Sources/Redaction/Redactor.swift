@@ -1,9 +1,9 @@
 // Redaction: what must not leave, or not even touch the disk, is found in a text and replaced (rules contract, section 4).
 // Promises: works on bytes of UTF-8 and never breaks a character; time is linear in the text, whatever is sent; a text in which nothing is
 // found costs no memory; where matches overlap the longest wins, then the first rule; redacting a redacted text finds nothing new where the
-// rules are entities with their own replacements; a text that is a JSON document (an object, an array, a string) stays one, and is searched
-// in its strings as they read, keys and JSON within strings too. Never keeps, logs or counts by value. Does not know: spans, attributes.
-// Start here, then Scan.swift (one pass for all entities), Redaction.swift (a text), JSONRedaction.swift (a document).
+// rules are entities with their own replacements; a text that is a JSON document stays one, and is searched in its strings as they read, keys
+// and JSON within strings too (a bare number is a text, no document). Never keeps, logs or counts by value. Does not know: spans, attributes.
+// Start here, then Redaction.swift (one text), JSONRedaction.swift (a document), Scan.swift (one pass for all entities).
 import Regex
 
 /// A list of rules, ready to be used by any number of threads at once.

@@ -120,6 +120,7 @@ func speed(_ text: [UInt8], piece: Int, _ body: (UnsafeRawBufferPointer) -> Void
 let entities: [Entity] = [.email, .phone, .creditCard, .iban, .usSSN, .ipAddress, .macAddress, .secret]
 let all = try Redactor(entities.map { .entity($0) })
 let secrets = try Redactor([.entity(.secret)])
+let withPattern = try Redactor(entities.map { .entity($0) } + [.pattern(#"ACME-\d+"#)])
 let workspace = RedactionWorkspace()
 var sum = 0
 var isTooSlow = false
@@ -131,15 +132,16 @@ func report(_ name: String, _ text: String, piece: Int, isLimited: Bool = false)
         if let base = piece.baseAddress, memchr(base, 0, piece.count) != nil { sum += 1 }
     }
     let allSpeed = speed(bytes, piece: piece) { sum += all.redact($0, with: workspace)?.bytes.count ?? 0 }
+    let patternSpeed = speed(bytes, piece: piece) { sum += withPattern.redact($0, with: workspace)?.bytes.count ?? 0 }
     let secretSpeed = speed(bytes, piece: piece) { sum += secrets.redact($0, with: workspace)?.bytes.count ?? 0 }
     if isLimited, allSpeed < 200 { isTooSlow = true }
-    let columns = [allSpeed, secretSpeed, memchrSpeed].map { String(Int($0)) }
+    let columns = [allSpeed, patternSpeed, secretSpeed, memchrSpeed].map { String(Int($0)) }
     print(
         name.padding(toLength: 34, withPad: " ", startingAt: 0) + columns.map { String(repeating: " ", count: 10 - $0.count) + $0 }.joined()
     )
 }
 
-print("MB/s, best of 15                       all    secret    memchr")
+print("MB/s, best of 15                       all  +pattern    secret    memchr")
 report("prose, 1 MB in texts of 4 KiB", Texts.prose(bytes: 1 << 20), piece: 4_096, isLimited: true)
 report("prose, 1 MB in texts of 200 bytes", Texts.prose(bytes: 1 << 20), piece: 200)
 report("prose, one text of 1 MB", Texts.prose(bytes: 1 << 20), piece: 1 << 30, isLimited: true)
