@@ -145,7 +145,7 @@ extension Compiler {
     private mutating func noOverload(_ functions: [Function], _ name: String, _ arguments: [Part], isMember: Bool, at place: Range<Int>)
         -> Part
     {
-        guard isChecked else { return mistaken(functions.isEmpty ? .unknownFunction : .noSuchOverload, at: place) }
+        guard isChecked, !isFull else { return mistaken(functions.isEmpty ? .unknownFunction : .noSuchOverload, at: place) }
         let types = arguments.map { unifier.resolve($0.type).description }
         // What a macro became is told by the macro's name.
         let name = name.replacing("@", with: "")

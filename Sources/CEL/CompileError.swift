@@ -15,7 +15,8 @@ public struct CompileError: Error, Equatable, Sendable, CustomStringConvertible 
     let width: Int
 
     init(_ message: String, at range: Range<Int>, in source: [UInt8]) {
-        self.message = message
+        // Names and types in it come from the expression and may be as long as that.
+        self.message = message.utf8.count <= 500 ? message : "\(message.prefix(500))..."
         let start = min(max(range.lowerBound, 0), source.count)
         let lineStart = source[..<start].lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
         let lineEnd = source[start...].firstIndex { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } ?? source.count

@@ -74,9 +74,11 @@ struct Compiler: ~Copyable {
     // MARK: Making parts
 
     mutating func fail(_ message: String, at place: Range<Int>) {
-        guard errors.count < Limits.errors else { return }
-        errors.append(CompileError(message, at: place, in: source))
+        if !isFull { errors.append(CompileError(message, at: place, in: source)) }
     }
+
+    /// Whether no more mistakes are told, so that no more work is put into telling them.
+    var isFull: Bool { errors.count >= Limits.errors }
 
     func offset(_ place: Range<Int>) -> Int32 { Int32(truncatingIfNeeded: place.lowerBound) }
 
@@ -201,7 +203,7 @@ struct Compiler: ~Copyable {
     }
 
     private mutating func unknownName(_ name: String, at place: Range<Int>) -> Part {
-        guard isChecked else { return mistaken(.unknownVariable, at: place) }
+        guard isChecked, !isFull else { return mistaken(.unknownVariable, at: place) }
         if environment.functions[name] != nil {
             fail("'\(name)' is a function; it is called with its arguments in brackets", at: place)
         } else {

@@ -9,7 +9,9 @@ struct Lexer {
 
     static func tokens(of source: [UInt8]) -> (tokens: [Token], errors: [CompileError]) {
         var lexer = Lexer(source)
-        while lexer.next() {}
+        // Enough mistakes are enough: the rest would be told to nobody.
+        while lexer.errors.count < Limits.errors, lexer.next() {}
+        if lexer.tokens.last?.kind != .end { lexer.add(.end, from: lexer.at) }
         return (lexer.tokens, lexer.errors)
     }
 

@@ -77,6 +77,7 @@ struct LiteralReader {
     }
 
     private mutating func fail(_ message: String, from begin: Int) {
+        guard errors.count < Limits.errors else { return }
         errors.append(CompileError(message, at: begin..<max(at, begin + 1), in: source))
     }
 }

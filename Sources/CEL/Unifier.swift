@@ -2,6 +2,8 @@
 /// that met both a type and `dyn` becomes `dyn` (gradual typing).
 struct Unifier {
     private var found: [ValueType?] = []
+    // What stood in `found` before this attempt, oldest first.
+    private var trail: [(index: Int, before: ValueType?)] = []
 
     /// A new letter that nothing is known of.
     mutating func unknown() -> ValueType {
@@ -36,14 +38,14 @@ struct Unifier {
 
     /// The type with all letters replaced by what was found; what nothing is known of is `dyn`.
     func resolve(_ type: ValueType) -> ValueType {
-        switch type {
-        case .unknown(let index): found[index].map(resolve) ?? .dyn
+        switch outermost(type) {
+        case .unknown: .dyn
         case .list(let element): .list(resolve(element))
         case .map(let key, let value): .map(resolve(key), resolve(value))
         case .optional(let value): .optional(resolve(value))
         case .type(let inner): .type(resolve(inner))
         case .opaque(let name, let parameters): .opaque(name, parameters.map(resolve))
-        default: type
+        case let known: known
         }
     }
 
@@ -57,9 +59,9 @@ struct Unifier {
     /// Whether all the pairs fit; what was learnt on the way stays only if they do.
     mutating func unify(_ left: [ValueType], _ right: [ValueType]) -> Bool {
         guard left.count == right.count else { return false }
-        let before = found
+        trail.removeAll(keepingCapacity: true)
         for (a, b) in zip(left, right) where !unify(a, b) {
-            found = before
+            for (index, before) in trail.reversed() { found[index] = before }
             return false
         }
         return true
@@ -71,8 +73,8 @@ struct Unifier {
     }
 
     private mutating func unify(_ left: ValueType, _ right: ValueType) -> Bool {
-        if left == right { return true }
-        switch (left, right) {
+        switch (last(left), last(right)) {
+        case (.unknown(let a), .unknown(let b)): return a == b || merge(a, b)
         case (.unknown(let index), let other), (let other, .unknown(let index)): return learn(index, other)
         case (.dyn, _), (_, .dyn), (.mistaken, _), (_, .mistaken): return true
         case (.list(let a), .list(let b)), (.optional(let a), .optional(let b)): return unify(a, b)
@@ -82,18 +84,42 @@ struct Unifier {
         // What may be absent may be null.
         case (.null, .optional), (.null, .timestamp), (.null, .duration), (.null, .opaque): return true
         case (.optional, .null), (.timestamp, .null), (.duration, .null), (.opaque, .null): return true
-        default: return false
+        case (let a, let b): return a == b
         }
     }
 
+    /// Letters that were found to be equal point at each other; the last of them knows the type. The way there is made short for the next time.
+    private mutating func last(_ type: ValueType) -> ValueType {
+        guard case .unknown(var index) = type else { return type }
+        let first = index
+        while case .unknown(let next)? = found[index] { index = next }
+        if first != index { set(first, .unknown(index)) }
+        return .unknown(index)
+    }
+
+    private mutating func set(_ index: Int, _ type: ValueType) {
+        trail.append((index, found[index]))
+        found[index] = type
+    }
+
+    private mutating func merge(_ a: Int, _ b: Int) -> Bool {
+        if let known = found[b] {
+            guard learn(a, known) else { return false }
+        }
+        // Else a letter would be a part of itself.
+        guard !mentions(.unknown(a), b) else { return false }
+        set(b, .unknown(a))
+        return true
+    }
+
     private mutating func learn(_ index: Int, _ type: ValueType) -> Bool {
+        guard !mentions(type, index) else { return false }
         guard let known = found[index] else {
-            if mentions(type, index) { return outermost(type) == .unknown(index) }
-            found[index] = type
+            set(index, type)
             return true
         }
         guard unify(known, type) else { return false }
-        if isMoreGeneral(type, than: known), !mentions(type, index) { found[index] = type }
+        if isMoreGeneral(type, than: known), !mentions(type, index) { set(index, type) }
         return true
     }
 
@@ -111,8 +137,13 @@ struct Unifier {
     }
 
     private func mentions(_ type: ValueType, _ index: Int) -> Bool {
-        switch type {
-        case .unknown(let other): other == index || found[other].map { mentions($0, index) } ?? false
+        var type = type
+        while case .unknown(let other) = type {
+            if other == index { return true }
+            guard let known = found[other] else { return false }
+            type = known
+        }
+        return switch type {
         case .list(let inner), .optional(let inner), .type(let inner): mentions(inner, index)
         case .map(let key, let value): mentions(key, index) || mentions(value, index)
         case .opaque(_, let parameters): parameters.contains { mentions($0, index) }

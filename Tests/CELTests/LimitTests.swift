@@ -22,6 +22,26 @@ import Testing
         #expect(throws: CompileErrors.self) { try Shop.environment.compile(String(repeating: "a.", count: 32_000)) }
     }
 
+    @Test(
+        "the worst texts of the longest size are read in time, and their mistakes are few and short",
+        arguments: [
+            "@", "'\\q", "\\", "zzz ", "zzz(", "[],", "[] == [] && ", "1 < 2u || ", "{1: 2}, ", "a.b.c || ", "-", "!", "0x", "1 ", "? ",
+            "\n", "é", "has(",
+            "[[]] + ", "optional.none() == ", "x(y, ", "[[], dyn([])], ", "'\\u1F", "\"\"\"", "b'", "`", "/", "//\n", ".", "root ? ",
+            "type(1) == ",
+        ])
+    func worst(piece: String) {
+        let body = String(repeating: piece, count: Limits.bytes / piece.utf8.count - 3)
+        for source in [body, "[\(body)[]]", "f(\(body)1)", "'\(body)'", "\(body)true"] {
+            switch Result(catching: { () throws(CompileErrors) in try Shop.environment.compile(source) }) {
+            case .success(let program): _ = try? program.result(Shop.activation)
+            case .failure(let errors):
+                #expect(errors.errors.count <= Limits.errors)
+                #expect(errors.description.utf8.count < 50_000)
+            }
+        }
+    }
+
     // What is put before, in the middle and behind, as often as it is nested.
     static let nests: [(String, String, String)] = [
         ("(", "true", ")"), ("[", "1", "]"), ("{1: ", "2", "}"), ("-(", "1", ")"), ("!(", "true", ")"), ("f(", "1", ")"),
