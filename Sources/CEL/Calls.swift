@@ -14,6 +14,11 @@ extension Compiler {
         if let (path, isAbsolute) = path(target) {
             let functions = functions("\(path).\(name)", isAbsolute: isAbsolute)
             if !functions.isEmpty { return call(functions, "\(path).\(name)", parts(arguments), isMember: false, at: place) }
+            let known = environment.functions.keys.filter { $0.hasPrefix("\(path).") }
+            if isChecked, !known.isEmpty, !isVariable(path, isAbsolute: isAbsolute) {
+                fail("unknown function '\(path).\(name)'\(NearMiss.hint(for: "\(path).\(name)", among: known))", at: place)
+                return mistaken(at: place)
+            }
         }
         let parts = parts([target] + arguments)
         if name == "matches", let pattern = arguments.last { checkPattern(parts.last?.node, at: pattern.place) }
@@ -152,7 +157,10 @@ extension Compiler {
         if let symbol = Operator.symbol(of: name) {
             fail("no such overload: \(written(symbol, types))\(numberHint(symbol, arguments))", at: place)
         } else if functions.isEmpty {
-            let known = environment.functions.filter { $0.value.contains { $0.overloads.contains { $0.isMember == isMember } } }.keys
+            let known = environment.functions.keys.filter { name in
+                Operator.symbol(of: name) == nil
+                    && environment.functions[name]?.contains { $0.overloads.contains { $0.isMember == isMember } } == true
+            }
             fail("unknown function '\(name)'\(NearMiss.hint(for: name, among: known))", at: place)
         } else {
             let all = functions.flatMap(\.overloads)

@@ -194,6 +194,11 @@ struct Compiler: ~Copyable {
         return nil
     }
 
+    /// Whether a name stands for a variable or a definition here.
+    func isVariable(_ name: String, isAbsolute: Bool) -> Bool {
+        candidates(name, isAbsolute: isAbsolute).contains { environment.slots[$0] != nil || environment.definitions[$0] != nil }
+    }
+
     private mutating func definition(_ program: Program, at place: Range<Int>) -> Part {
         if let value = program.root.constant { return constant(program.type, value, at: place) }
         unknowns += 1

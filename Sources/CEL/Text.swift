@@ -70,8 +70,11 @@ enum Text {
         return seen == number ? text.count : nil
     }
 
-    /// The length in bytes of the character that begins with a byte of valid UTF-8.
-    static func length(of lead: UInt8) -> Int { lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4 }
+    /// The length in bytes of the character that begins here. Should a host show bytes that are not UTF-8, it stays within them.
+    static func length(at offset: Int, in text: UnsafeRawBufferPointer) -> Int {
+        let lead = text[offset]
+        return min(lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4, text.count - offset)
+    }
 
     /// A text as a Swift string, for messages and slow paths.
     static func string(_ text: UnsafeRawBufferPointer) -> String { String(decoding: text, as: UTF8.self) }

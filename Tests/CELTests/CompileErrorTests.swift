@@ -41,6 +41,7 @@ import Testing
                 "math.greatest('a')",
                 "1:6: no such overload: math.greatest(string); there is math.greatest(int), math.greatest(uint), math.greatest(double), math.greatest(int, int)"
             ),
+            ("math.flor(1.5)", "1:6: unknown function 'math.flor'; did you mean 'math.floor'?"),
             ("[?model]", "1:3: an entry with '?' takes an optional value, not string"), ("\"\\ud800\"", "1:2: U+D800 is no character"),
         ])
     func messages(source: String, expected: String) throws { #expect(try errors(source) == [expected]) }

@@ -4,7 +4,7 @@ extension StandardLibrary {
         member("charAt", [.string, .int], .string) { arguments, arena in
             guard case .string(let text) = arguments[0], case .int(let index) = arguments[1] else { return .failure(.noSuchOverload) }
             guard let at = offset(index, text, &arena) else { return .failure(.indexOutOfRange) }
-            return .string(at == text.count ? Text.slice(text, at, at) : Text.slice(text, at, at + Text.length(of: text[at])))
+            return .string(at == text.count ? Text.slice(text, at, at) : Text.slice(text, at, at + Text.length(at: at, in: text)))
         },
         member("indexOf", [.string, .string], [.string, .string, .int], .int) { arguments, arena in
             guard case .string(let text) = arguments[0], case .string(let part) = arguments[1] else { return .failure(.noSuchOverload) }
@@ -42,7 +42,7 @@ extension StandardLibrary {
             return arena.string(capacity: text.count) { room in
                 var at = 0
                 while at < text.count {
-                    let length = Text.length(of: text[at])
+                    let length = Text.length(at: at, in: text)
                     for index in 0..<length { room[text.count - at - length + index] = text[at + index] }
                     at += length
                 }
@@ -113,7 +113,7 @@ extension StandardLibrary {
 
     /// The length of the white space that begins here (Unicode's White_Space); nil where there is none.
     private static func blank(_ text: UnsafeRawBufferPointer, at: Int) -> Int? {
-        let length = Text.length(of: text[at])
+        let length = Text.length(at: at, in: text)
         guard length > 1 else { return text[at] == 32 || 9...13 ~= text[at] ? 1 : nil }
         guard at + length <= text.count, length < 4 else { return nil }
         let code = (1..<length).reduce(UInt32(text[at]) & (length == 2 ? 0x1F : 0x0F)) { $0 << 6 | UInt32(text[at + $1] & 0x3F) }
@@ -139,7 +139,7 @@ extension StandardLibrary {
             guard arena.spend(1) else { return .failure(.tooExpensive) }
             places.append(at)
             // An empty text stands before each character and at the end.
-            from = old.isEmpty ? at + (at < text.count ? Text.length(of: text[at]) : 1) : at + old.count
+            from = old.isEmpty ? at + (at < text.count ? Text.length(at: at, in: text) : 1) : at + old.count
         }
         return arena.string(capacity: text.count + places.count * (new.count - old.count)) { room in
             var writer = Writer(room)
@@ -169,7 +169,7 @@ extension StandardLibrary {
             guard arena.spend(1) else { return .failure(.tooExpensive) }
             if separator.isEmpty {
                 guard from < text.count else { break }
-                let next = from + Text.length(of: text[from])
+                let next = from + Text.length(at: from, in: text)
                 guard next < text.count else { break }
                 parts.append(.string(Text.slice(text, from, next)))
                 from = next
