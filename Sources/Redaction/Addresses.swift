@@ -190,6 +190,7 @@ extension Scan {
 
     private mutating func findMAC(_ begin: Int, _ end: Int) {
         let separator = text[begin + 2]
+        guard separator == UInt8(ascii: ":") || separator == UInt8(ascii: "-") else { return }
         var isZero = true
         var isBroadcast = true
         work += end - begin

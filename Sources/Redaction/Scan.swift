@@ -94,7 +94,7 @@ struct Scan: ~Copyable {
         if text.byte(at + 1) == UInt8(ascii: "/") {
             findKey(anchor: at)
             if detectors.basicAuth >= 0 { findPassword(colon: at) }
-        } else if detectors.ipAddress >= 0 || detectors.macAddress >= 0 {
+        } else if at + 1 < text.end, detectors.ipAddress >= 0 || detectors.macAddress >= 0 {
             findColonAddress(around: at)
         }
     }

@@ -45,6 +45,7 @@ struct EntityTests {
             (.macAddress, "mac:00:1a:2b:3c:4d:5e", ["00:1a:2b:3c:4d:5e"]),
             (.macAddress, "AA-BB-CC-DD-EE-FF", ["AA-BB-CC-DD-EE-FF"]),
             (.macAddress, "face.feed.babe, 0000.0000.0000", []),
+            (.macAddress, "14111111111111112:x, 14111111111111112:", []),
             (.secret, #""Authorization\": \"Bearer abcdefghijklmnopqrst\""#, ["abcdefghijklmnopqrst"]),
             (.secret, "AUTHORIZATION = token abcdefghijklmnopqrst", ["abcdefghijklmnopqrst"]),
             (.secret, "postgres://app:p:w%40rd@db:5432/x", ["p:w%40rd"]),

@@ -117,6 +117,23 @@ struct HostileTests {
         #expect(try redact(once) == once)
     }
 
+    @Test("what is found in a string does not depend on what stands behind it", arguments: Seeds.thisRun)
+    func surroundings(seed: UInt64) throws {
+        var rng = SeededRandom(seed: seed)
+        let redactor = try Redactor(everything)
+        let workspace = RedactionWorkspace()
+        for _ in 0..<200 {
+            let text = Pieces.text(Int.random(in: 1...6, using: &rng), using: &rng).filter { $0 != "\"" && $0 != "\\" }
+            guard let first = text.first, !"{[ \n".contains(first) else { continue }
+            let alone = redactor.redact(Array(text.utf8), with: workspace)
+            for tail in ["", "1", ":", "a", " "] {
+                let document = redactor.redact(Array("[\"\(text)\",\"\(tail)\"]".utf8), with: workspace)
+                let counts = document?.counts ?? [Int](repeating: 0, count: everything.count)
+                #expect(counts == alone?.counts ?? counts.map { _ in 0 }, "again: TRACEFWD_SEED=\(seed), \(text.debugDescription)")
+            }
+        }
+    }
+
     @Test("the candidates' loop finds what its definition says, at every place", arguments: Seeds.thisRun)
     func candidates(seed: UInt64) {
         var rng = SeededRandom(seed: seed)

@@ -44,7 +44,7 @@ typedef struct {
 } tracefwd_candidates;
 
 /// The first block of [at, end), counted in steps of 64 from `at`, that holds a candidate; a mask of 0 where none does. Bytes from `end` to
-/// `limit` may be read, but no candidate begins there; nothing at or behind `limit` is read.
+/// `limit` may be read, and be the second or third byte of a candidate, but none begins there; nothing at or behind `limit` is read.
 tracefwd_candidates tracefwd_next_candidates(const uint8_t *at, const uint8_t *end, const uint8_t *limit,
                                              const tracefwd_fingerprints *fingerprints);
 
