@@ -7,7 +7,7 @@ import Synchronization
 public enum SourceEvent: Sendable {
     /// A peer that may not connect did.
     case peerRefused(SourceID, uid: UInt32, pid: Int32, allowed: String)
-    /// No connection can be taken: too many open files, as a rule. Told at each try, twice a second.
+    /// No connection can be taken: too many open files, as a rule. Told at each try.
     case acceptFailed(SourceID, reason: String)
     /// Everyone who waited for that has been taken.
     case acceptsAgain(SourceID)

@@ -249,6 +249,8 @@ public final class StreamSource: Sendable {
                 heldBytes -= connection.heldBytes
                 connections[connection.descriptor] = nil
                 counters.connectionsOpen.wrappingSubtract(1, ordering: .relaxed)
+                // Its place is free for one who waits.
+                if acceptAgainAt != nil { acceptAgainAt = 0 }
                 return
             }
             let interest = (connection.mayRead ? EPOLLIN.rawValue : 0) | (connection.mayWrite ? EPOLLOUT.rawValue : 0)
