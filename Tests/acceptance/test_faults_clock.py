@@ -53,7 +53,8 @@ def test_a_clock_that_jumps_by_a_day_and_back(make_daemon: MakeDaemon, make_serv
     }
     daemon = make_daemon(destinations, spool={"history": "1h"}).start(environment=clock.environment)
     spans = assert_others_are_served(daemon, healthy)
-    for shift, told in ((DAY, "jumped ahead by 24 h"), (0, "jumped back by 24 h"), (-DAY, "jumped back by 24 h"), (0, "jumped ahead by 24 h")):
+    ahead, back = "jumped ahead by 24 h", "jumped back by 24 h"
+    for shift, told in ((DAY, ahead), (0, back), (-DAY, back), (0, ahead)):
         clock.set(shift)
         spans += assert_others_are_served(daemon, healthy)
         eventually(lambda told=told: told in daemon.log, 10)

@@ -1,4 +1,4 @@
-"""The disk under the spool: full, read-only, its files deleted, held by a reader. Nothing that was acknowledged is lost, and a person is told.
+"""The disk under the spool: full, read-only, its files deleted, held by a reader. Nothing acknowledged is lost, and a person is told.
 
 What stands elsewhere: test_durability.py (kill -9, restarts, `max_size`, a second daemon on the same spool).
 """
@@ -6,7 +6,6 @@ What stands elsewhere: test_durability.py (kill -9, restarts, `max_size`, a seco
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -289,7 +288,7 @@ def test_a_reader_that_holds_a_transaction(held: Held) -> None:
 
 
 def test_a_reader_that_fills_the_spool(make_held: Callable[[str], Held]) -> None:
-    """`max_size` counts the WAL, so it is the bound; that it is the reader and not a destination is told, and its end opens intake again."""
+    """`max_size` counts the WAL, so it is the bound; that it is the reader and no destination is told, and its end opens intake again."""
     held = make_held("48MiB")
     daemon = held.daemon
     held.sent += len(fill(daemon, "spool_full"))

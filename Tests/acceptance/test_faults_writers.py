@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from client import Client, send_all
+from client import Client
 from conftest import MakeDaemon, MakeServer
 from daemon import QUICK, Daemon, eventually
-from faults import assert_no_flood, assert_others_are_served, assert_sound, assert_told, journal
+from faults import assert_no_flood, assert_others_are_served, assert_sound, assert_told
 from sink import OTLPSink
 from spans import Span, ids, line, make_span, make_spans
 
