@@ -99,12 +99,12 @@ public struct Backup {
         guard version <= Schema.version else { throw .newerSchema(path: source, found: Int(version), known: Int(Schema.version)) }
         guard version > 0 else { throw .noSpool(path: source) }
         // Said at once where it is sure: not after an hour.
-        guard partial.freeBytes > total else { throw .noSpace(path: target, needed: total, free: partial.freeBytes) }
+        guard freeBytes(partial) > total else { throw .noSpace(path: target, needed: total, free: freeBytes(partial)) }
         let summary = try copying(partial, target, total: total) { () throws(SQLiteError) -> BackupSummary? in
             try copy.makeTables()
             guard try copy.run(goOn: { goOn(BackupProgress(bytes: $0, totalBytes: total)) }) else { return nil }
-            let id = Self.freshID()
-            try copy.rename(id)
+            let id = SpoolIdentity.uuid()
+            try copy.rename(id, machine: SpoolIdentity.machineID)
             try copy.finish()
             let ids = try copy.ids()
             return BackupSummary(
@@ -122,17 +122,10 @@ public struct Backup {
             return try body()
         } catch {
             // The source is read alone, so it is the copy's disk that is full.
-            if error.isFull { throw .noSpace(path: target, needed: total, free: partial.freeBytes) }
+            if error.isFull { throw .noSpace(path: target, needed: total, free: freeBytes(partial)) }
             throw .failed(path: source, error)
         }
     }
 
-    /// A random UUID (RFC 9562, version 4), of the kernel's making.
-    private static func freshID() -> String {
-        var text = [UInt8](repeating: 0, count: 36)
-        let file = open("/proc/sys/kernel/random/uuid", O_RDONLY | O_CLOEXEC)
-        defer { close(file) }
-        guard read(file, &text, text.count) == text.count else { return String(UInt64.random(in: 0 ... .max), radix: 16) }
-        return String(decoding: text, as: UTF8.self)
-    }
+    private func freeBytes(_ partial: PartialFile) -> Int { SystemDisk().freeBytes(partial.path) }
 }

@@ -32,13 +32,6 @@ final class PartialFile {
         close(descriptor)
     }
 
-    /// Bytes that are free where it lies, for a user without privileges.
-    var freeBytes: Int {
-        var system = statvfs()
-        guard fstatvfs(descriptor, &system) == 0 else { return 0 }
-        return Int(system.f_bavail) * Int(system.f_frsize)
-    }
-
     /// Syncs the file, and gives it its name for good.
     func keep() throws(BackupError) {
         guard fsync(descriptor) == 0 else { throw .place(path: path, errno: errno) }
@@ -62,15 +55,10 @@ final class PartialFile {
     }
 
     /// Makes the names in the directory of `path` last.
-    static func syncDirectory(of path: String) throws(BackupError) {
-        let place = open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    private static func syncDirectory(of path: String) throws(BackupError) {
+        let place = open(SystemDisk.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard place >= 0 else { throw .place(path: path, errno: errno) }
         defer { close(place) }
         guard fsync(place) == 0 else { throw .place(path: path, errno: errno) }
-    }
-
-    static func directory(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }

@@ -34,6 +34,7 @@ public enum RestoreError: Error, Equatable, Sendable, CustomStringConvertible {
 /// is touched, and the spool that stood there is set aside, not deleted. At every instant one of the two bears the spool's name.
 public struct Restore {
     private let path: String
+    private let disk = SystemDisk()
 
     /// Into the place of this spool.
     public init(into path: String) { self.path = path }
@@ -59,29 +60,17 @@ public struct Restore {
         }
     }
 
-    /// The daemon's own lock.
-    private func held() throws(RestoreError) -> Lock {
-        let place = PartialFile.directory(of: path)
-        if mkdir(place, 0o750) != 0, errno != EEXIST { throw failed(place) }
-        guard let lock = Lock(path + ".lock") else {
-            if errno == EWOULDBLOCK { throw .spool(.locked(path: path)) }
-            throw failed(path + ".lock")
+    /// The daemon's own lock. What a repair has left half done is finished under it, or the next start would put that in the copy's place.
+    private func held() throws(RestoreError) -> any DiskLock {
+        do throws(SpoolError) {
+            let place = SystemDisk.directory(of: path)
+            if mkdir(place, 0o750) != 0, errno != EEXIST { throw .directory(path: place, errno: errno) }
+            let lock = try disk.lock(path + ".lock", of: path)
+            try Rebuild.finish(path, disk)
+            return lock
+        } catch {
+            throw .spool(error)
         }
-        return lock
-    }
-
-    /// Held as long as the object lives. What is written in the file is left as it is.
-    private final class Lock {
-        private let descriptor: Int32
-
-        /// nil with `errno`.
-        init?(_ path: String) {
-            descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
-            guard descriptor >= 0 else { return nil }
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }
-        }
-
-        deinit { if descriptor >= 0 { close(descriptor) } }
     }
 
     private func copied(_ source: String, to fresh: String, _ goOn: (BackupProgress) -> Bool) throws(RestoreError) -> BackupSummary {
@@ -96,7 +85,7 @@ public struct Restore {
     /// Owner and rights of the spool that stands there, or of its directory: whoever restores may be root, and the daemon is not.
     private func takeRights(_ fresh: String) throws(RestoreError) {
         var there = stat()
-        guard stat(path, &there) == 0 || stat(PartialFile.directory(of: path), &there) == 0 else { throw failed(path) }
+        guard stat(path, &there) == 0 || stat(SystemDisk.directory(of: path), &there) == 0 else { throw failed(path) }
         guard geteuid() != 0 || chown(fresh, there.st_uid, there.st_gid) == 0 else { throw failed(fresh) }
         let isFile = there.st_mode & S_IFMT == S_IFREG
         guard chmod(fresh, isFile ? there.st_mode & 0o777 : 0o600) == 0 else { throw failed(fresh) }
@@ -117,8 +106,7 @@ public struct Restore {
             if link(path, old) != 0, rename(path, old) != 0 { throw failed(old) }
         }
         for left in ["-wal", "-shm"] { unlink(path + left) }
-        guard rename(fresh, path) == 0 else { throw failed(path) }
-        do throws(BackupError) { try PartialFile.syncDirectory(of: path) } catch { throw .copy(error) }
+        do throws(SpoolError) { try disk.rename(fresh, to: path) } catch { throw .spool(error) }
         return aside
     }
 

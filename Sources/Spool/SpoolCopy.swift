@@ -178,8 +178,8 @@ final class SpoolCopy {
     }
 
     /// The copy is a spool of its own: two that bear one name would be taken for each other.
-    func rename(_ id: String) throws(SQLiteError) {
-        try database.run("INSERT OR REPLACE INTO main.meta (key, value) VALUES ('spool_id', ?)", .text(id))
+    func rename(_ id: String, machine: String) throws(SQLiteError) {
+        try database.run("INSERT OR REPLACE INTO main.meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(id), .text(machine))
     }
 
     /// Lets the source go and leaves the copy without a journal beside it, so that it can be read where nothing can be written.

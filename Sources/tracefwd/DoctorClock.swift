@@ -24,6 +24,12 @@ extension DoctorCheck {
         if let jump = jump() {
             findings.append(.warning("the wall clock moves against the boot clock: \(jump) s while doctor looked", remedy))
         }
+        if case .success(let report) = subject.daemon, !report.spool.clockTrusted {
+            findings.append(
+                .warning(
+                    "the daemon saw the clock jump and does not trust it yet: nothing expires by its age",
+                    "see that it is right, then tracefwd trust-clock; after an hour without a jump it is trusted again"))
+        }
         switch tracefwd_clock_is_synchronised() {
         case 1: if findings.isEmpty { findings.append(.ok("\(now.ISO8601Format()), synchronised")) }
         case 0: findings.append(.warning("\(now.ISO8601Format()); the kernel says that nothing keeps the clock right", remedy))

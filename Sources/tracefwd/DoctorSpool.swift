@@ -16,7 +16,7 @@ extension DoctorCheck {
         guard size(path) > 0 else { return [.ok("\(path) is empty; the daemon makes its tables")] + setAside(path) }
         var findings: [Finding] = []
         let repair =
-            "tracefwd spool verify tells all of it; stop the daemon and put a backup in place (tracefwd spool restore), or recover it"
+            "restart the daemon, which mends what can be read and sets the file aside; or put a backup in its place (tracefwd spool restore)"
         do throws(SpoolError) {
             let reader = try LogReader.open(path: path)
             let schema = try reader.info().first { $0.name == "schema" }?.value ?? "?"

@@ -105,6 +105,19 @@ import Testing
         try BooksTests.expectBalanced(again.log, "after a restore")
     }
 
+    @Test("a repair that a crash left half done is finished first, so that the next start does not put it in the copy's place")
+    func halfRepaired() throws {
+        let directory = try TemporaryDirectory()
+        let test = try spool(directory, spans: 8)
+        let copy = try Backup(of: directory.spool).write(to: directory.path + "/copy.db")
+        test.log.close()
+        try FileManager.default.copyItem(atPath: directory.spool, toPath: directory.spool + ".rebuilt")
+        let summary = try Restore(into: directory.spool).run(from: copy.path, suffix: "now")
+        let again = try TestLog(in: directory)
+        #expect(again.log.status.spoolID == summary.spool.spoolID)
+        #expect(again.log.lastID == 8)
+    }
+
     @Test("where no spool stands, one is made of the copy, with its directory")
     func fresh() throws {
         let directory = try TemporaryDirectory()
