@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,8 @@ class BreakableDisk:
     more, whatever is open."""
 
     def __init__(self, folder: Path, mebibytes: int = 64) -> None:
+        if not shutil.which("mkfs.ext4"):
+            pytest.skip("needs mkfs.ext4 (e2fsprogs)")
         self._image = folder / "disk.img"
         self.place = folder / "disk"
         self.place.mkdir()
