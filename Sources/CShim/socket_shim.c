@@ -72,12 +72,16 @@ void tracefwd_datagram_options(int descriptor, bool credentials) {
 }
 
 int tracefwd_receive_buffer(int descriptor, int bytes) {
-    // The kernel doubles what it is told, for its own bookkeeping.
     if (setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    return tracefwd_receive_buffer_of(descriptor);
+}
+
+int tracefwd_receive_buffer_of(int descriptor) {
     int got = 0;
     socklen_t length = sizeof(got);
     getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &got, &length);
+    // The kernel doubles what it is told, for its own bookkeeping.
     return got / 2;
 }
 

@@ -54,7 +54,10 @@ public final class DatagramSource: Sendable {
         rejects: RejectsFile? = nil, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {},
         tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
-        self.receiveBuffer = Int(tracefwd_receive_buffer(socket.descriptor, Int32(clamping: receiveBuffer)))
+        // systemd may have given more than this process can ask for, and to ask would make it less: what is enough stays as it is.
+        let given = socket.inherited ? Int(tracefwd_receive_buffer_of(socket.descriptor)) : 0
+        self.receiveBuffer =
+            given >= receiveBuffer ? given : Int(tracefwd_receive_buffer(socket.descriptor, Int32(clamping: receiveBuffer)))
         tracefwd_datagram_options(socket.descriptor, source == .unixDatagram)
         let (counters, event) = (counters, event)
         let handle = startThread(name: "source-\(source)", stackBytes: 1 << 20) { [weak self] in

@@ -125,6 +125,22 @@ import Threading
         #expect(eventually { told() == dropped() })
     }
 
+    @Test("an inherited socket keeps a receive buffer that is larger than asked: systemd may give more than we could")
+    func inheritedBuffer() throws {
+        let directory = try TemporaryDirectory()
+        var options = SpoolOptions(path: directory.path + "/spool.db")
+        options.reserveBytes = 0
+        let log = try SpanLog(options)
+        let made = try Sockets.udp(host: "127.0.0.1", port: 0)
+        let given = Int(tracefwd_receive_buffer(made.descriptor, 128 << 10))
+        let source = DatagramSource(
+            BoundSocket(inherited: dup(made.descriptor), address: "fd"), source: .udp, log: log, limits: IntakeLimits(),
+            receiveBuffer: 16 << 10, tell: { _ in })
+        #expect(given >= 128 << 10 && source.receiveBuffer == given)
+        source.stop()
+        log.close()
+    }
+
     @Test("only networks that are allowed may send", arguments: [(["10.0.0.0/8"], false), (["10.0.0.0/8", "127.0.0.0/8"], true)])
     func allow(networks: [String], admitted: Bool) throws {
         let test = try Test(udp: true, allow: try #require(NetworkRule(networks)))

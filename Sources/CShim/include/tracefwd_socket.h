@@ -35,6 +35,9 @@ void tracefwd_datagram_options(int descriptor, bool credentials);
 /// Sets the receive buffer, past the system's limit where the process may (SO_RCVBUFFORCE). Returns the bytes it has then.
 int tracefwd_receive_buffer(int descriptor, int bytes);
 
+/// The bytes of the receive buffer.
+int tracefwd_receive_buffer_of(int descriptor);
+
 /// send(2) without SIGPIPE; `waits` as the socket does, or not at all. Returns what send(2) returns.
 ssize_t tracefwd_send(int descriptor, const void *bytes, size_t count, bool waits);
 
