@@ -129,6 +129,17 @@ extension Logger {
         tell(.info, "source_accepts_again", "\(source) takes connections again after \(time.human)", ["source": source])
     }
 
+    /// systemd handed over a socket that no source takes: who connects there is never served.
+    public func socketUnclaimed(_ name: String) {
+        tell(
+            .error, "socket_unclaimed",
+            """
+            systemd handed over a socket "\(name)" that no source takes, who connects there waits for ever: give its .socket unit \
+            FileDescriptorName=unix, udp, unix_datagram or http (and that kind of socket), or stop it
+            """,
+            ["socket": name])
+    }
+
     /// A peer may not connect; `allowed` says who may.
     public func peerRefused(_ source: String, uid: Int, pid: Int, allowed: String) {
         tell(

@@ -41,3 +41,22 @@ public struct ListenSocket: Sendable, Equatable {
         [AF_INET, AF_INET6].contains { sd_is_socket_inet(descriptor, $0, type, listening, 0) > 0 }
     }
 }
+
+/// What was handed over and has no owner yet: each source takes its own, and what is left at the end nobody serves.
+public struct HandedOverSockets: Sendable {
+    /// Those that no source has taken.
+    public private(set) var unclaimed: [ListenSocket]
+    private let names: Set<String>
+
+    /// `sources` are the names of all sources: a socket that bears one of them is that source's only.
+    public init(_ sockets: [ListenSocket], sources: Set<String>) { (unclaimed, names) = (sockets, sources) }
+
+    /// The socket of this kind that bears the source's name (FileDescriptorName=), else the first of the kind that bears no source's name: a
+    /// unit may be written without one.
+    public mutating func take(_ kind: ListenSocket.Kind, for source: String) -> ListenSocket? {
+        let fitting = unclaimed.filter { $0.kind == kind }
+        let found = fitting.first { $0.name == source } ?? fitting.first { !names.contains($0.name) }
+        unclaimed.removeAll { $0 == found }
+        return found
+    }
+}

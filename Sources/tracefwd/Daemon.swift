@@ -160,6 +160,8 @@ final class Daemon: Sendable {
         manager.stopping(status: "stopping: reading what the sources still hold")
         logger.daemonStopping(why: "asked to")
         let drain = settings.withLock { $0.stopDrain }
+        // The sources may take that long, then delivery; the unit's TimeoutStopSec= is what closing the spool takes.
+        manager.extendTimeout(by: drain * 2 + .seconds(60))
         for door in open {
             door.stop(drain)
             logger.sourceClosed("\(door.id)", why: "the daemon stops")
@@ -191,12 +193,10 @@ final class Daemon: Sendable {
         let rejects = settings.rejects.map { RejectsFile(path: $0.path, bytesMax: $0.sizeMax, keep: $0.keepsAll ? .all : .sample) }
         let bridge = bridge
         let tell: @Sendable (SourceEvent) -> Void = { bridge.tell($0) }
-        func inherited(_ kind: ListenSocket.Kind) -> Int32? {
-            handedOver.first { $0.kind == kind && !$0.name.hasPrefix("control") }?.descriptor
-        }
+        var inherited = HandedOverSockets(handedOver, sources: ["unix", "udp", "unix_datagram", "http", "control"])
 
         do throws(SocketError) {
-            let unixFD = inherited(.unixStream)
+            let unixFD = inherited.take(.unixStream, for: "unix")?.descriptor
             if sources.unix != nil || unixFD != nil {
                 let unix = sources.unix
                 let socket =
@@ -213,7 +213,7 @@ final class Daemon: Sendable {
                     heartbeat.end()
                 }
             }
-            let udpFD = inherited(.inetDatagram)
+            let udpFD = inherited.take(.inetDatagram, for: "udp")?.descriptor
             if sources.udp != nil || udpFD != nil {
                 let udp = sources.udp
                 let socket =
@@ -224,7 +224,7 @@ final class Daemon: Sendable {
                     .udp, socket, limits, receiveBuffer: udp?.receiveBuffer ?? 8 << 20, allow: udp?.allow.flatMap(NetworkRule.init),
                     rejects, tell)
             }
-            let datagramFD = inherited(.unixDatagram)
+            let datagramFD = inherited.take(.unixDatagram, for: "unix_datagram")?.descriptor
             if sources.unixDatagram != nil || datagramFD != nil {
                 let unix = sources.unixDatagram
                 let socket =
@@ -233,7 +233,8 @@ final class Daemon: Sendable {
                     }
                 datagrams(.unixDatagram, socket, limits, receiveBuffer: unix?.receiveBuffer ?? 8 << 20, allow: nil, rejects, tell)
             }
-            let httpFD = inherited(.inetStream)
+            let httpFD = inherited.take(.inetStream, for: "http")?.descriptor
+            for socket in inherited.unclaimed { logger.socketUnclaimed(socket.name) }
             guard sources.http != nil || httpFD != nil else { return nil }
             let address = sources.http.map { "\($0.listen)" } ?? "fd \(httpFD ?? -1)"
             let descriptor =

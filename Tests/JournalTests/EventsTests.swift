@@ -63,6 +63,10 @@ import Testing
         ),
         ({ $0.sourceAcceptsAgain("unix", after: .seconds(12)) }, "info unix takes connections again after 12 s"),
         (
+            { $0.socketUnclaimed("metrics") },
+            "error systemd handed over a socket \"metrics\" that no source takes, who connects there waits for ever: give its .socket unit FileDescriptorName=unix, udp, unix_datagram or http (and that kind of socket), or stop it"
+        ),
+        (
             { $0.peerRefused("control", uid: 1_000, pid: 4_242, allowed: "root and the daemon's own user") },
             "warning control refused process 4242 of user 1000: allowed is root and the daemon's own user"
         ),
