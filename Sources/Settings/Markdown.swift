@@ -48,22 +48,25 @@ private func row(_ key: Key, within path: String) -> String {
     let name = "\(path)\(key.name)"
     let form = key.sectionKeys == nil ? key.type.form.replacing("|", with: "\\|") : "a section"
     let own = "| `\(name)` | \(form) | \(absent) | \(key.reload ? "yes" : "restart") | \(key.doc.replacing("|", with: "\\|")) |\n"
-    let below = if case .choice(_, .some(.section(let keys))) = key.type { keys } else { key.sectionKeys ?? [] }
-    return own + below.map { row($0, within: "\(name).") }.joined()
+    return own + key.keysBelow.map { row($0, within: "\(name).") }.joined()
 }
 
 extension Key {
-    fileprivate var isDestinations: Bool { if case .destinations = type { true } else { false } }
+    /// Whether it holds the destinations.
+    var isDestinations: Bool { if case .destinations = type { true } else { false } }
     /// The keys below it, or in each item of its list.
-    fileprivate var sectionKeys: [Key]? {
+    var sectionKeys: [Key]? {
         switch type {
         case .section(let keys), .list(.section(let keys)): keys
         default: nil
         }
     }
+    /// The same, and those of a section that may stand in place of a word.
+    var keysBelow: [Key] { if case .choice(_, .some(.section(let keys))) = type { keys } else { sectionKeys ?? [] } }
 }
 
-private let introduction = """
+/// How a configuration is written; the page's head, and the manual page's.
+let introduction = """
     # Configuration
 
     This page is made from the table that tracefwd itself reads its configuration by (`renderMarkdown` in Sources/Settings): it cannot be out
@@ -92,7 +95,7 @@ private let introduction = """
     **Secrets** are a text, best `"${NAME}"`, or `{file: path}` (the file's text without its last line break), or `{credential: name}` (handed
     over by systemd, `LoadCredential=` in the unit, read at start only). No output of tracefwd shows them.
 
-    **Reload**: `systemctl reload tracefwd` or `tracefwd reload` applies every key that says *yes* below, at once or, where the new
+    **Reload**: `systemctl reload tracefwd` or `tracefwd reload` applies all but what says *restart* below, at once or, where the new
     configuration has a mistake, not at all. `tracefwd reload --dry-run` says what would change.
 
     """

@@ -109,7 +109,16 @@ struct Tail: ParsableCommand {
 struct Schema: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Prints what the configuration knows, for editors and for the documentation.")
     @Flag(help: "As Markdown (Docs/configuration.md) instead of a JSON schema.") var markdown = false
-    func run() { print(markdown ? renderMarkdown(destinationTypes) : renderJSONSchema(destinationTypes)) }
+    @Flag(help: "As a manual page, tracefwd.yaml(5).") var man = false
+
+    func validate() throws {
+        if markdown, man { throw ValidationError("--markdown or --man, not both") }
+    }
+
+    func run() {
+        if man { return print(renderManPage(destinationTypes, version: version), terminator: "") }
+        print(markdown ? renderMarkdown(destinationTypes) : renderJSONSchema(destinationTypes))
+    }
 }
 
 /// Reads spans from standard input and writes what the parser makes of each, for the checks in Tests/acceptance: per line a byte (0 span,

@@ -89,7 +89,8 @@ def test_a_delivery_can_be_followed(machine: Machine, platform: Platform) -> Non
         "SYSLOG_IDENTIFIER": "tracefwd",
     }
     assert retry["_SYSTEMD_UNIT"] == "tracefwd.service" and retry["_TRANSPORT"] == "journal", "not by journald's own protocol"
-    assert "TRACEFWD_REASON" in retry and "collector answered 503 to 1 span" in retry["MESSAGE"]
+    assert "collector answered 503 to 1 span" in retry["MESSAGE"]
+    assert "503" in machine.journal(mine, "TRACEFWD_EVENT=breaker_open")[0]["TRACEFWD_REASON"]
 
 
 def test_what_a_person_must_act_on_is_an_error(machine: Machine, platform: Platform) -> None:
