@@ -109,6 +109,8 @@ struct HostileTests {
         arguments: [
             "://std::vector@-----BEGIN PRIVATE KEY-----[", "://4111 1111 1111 1111::fe80::1%eth0react@18.2.0x=",
             "://0.4[credit_card]DE89 3704 0044 0532 0130 00::ffff:192.0.2.128git@github.com:org/repo.git", "redis://:s3cret@10.0.0.1:6379",
+            "AIza" + "SvuOhKVFax59RyKRVqaHK2nO3NN2mgZ2Ye5" + "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"
+                + "+44 20 7946 0958+14155550132(415) 555-0132",
             "://u:ab,4111 1111 1111 1111@h ", "://u:{4111 1111 1111 1111@h ",
         ])
     func twice(text: String) throws {

@@ -60,6 +60,7 @@ struct RedactorTests {
         let words = try redact(text, rules, hash: hash).split(separator: " ")
         #expect(words.count == 6)
         #expect(words[0] == words[1] && words[1] != words[2] && words[3] == words[4])
+        #expect(try redact(#"["jane\u0040example.com"]"#, rules, hash: hash) == "[\"\(words[1])\"]")
         #expect(try words[0].wholeMatch(of: Regex(#"\[email:[0-9a-f]{8}\]"#)) != nil)
         #expect(try words[5].wholeMatch(of: Regex("ORDER:[0-9a-f]{8}")) != nil)
         #expect(throws: RedactionError.noHashKey(rule: 1)) { try Redactor([.entity(.phone), .entity(.email, hash: true)]) }
