@@ -8,11 +8,14 @@ extension Compiler {
         case .plain, .optional:
             let node = LookupNode(
                 operand.node, ConstantNode(key, offset: offset(place)), isOptional: mode == .optional, offset: offset(place))
-            var result = type
-            if mode == .optional, case .optional = unifier.outermost(operand.type) {} else if mode == .optional { result = .optional(type) }
-            let selected = part(result, node)
+            // A field of an optional is optional already.
+            let selected = part(mode == .plain || isOptional(operand.type) ? type : .optional(type), node)
             return operand.node.constant == nil ? selected : folded(selected)
         }
+    }
+
+    private func isOptional(_ type: ValueType) -> Bool {
+        if case .optional = unifier.outermost(type) { true } else { false }
     }
 
     private mutating func fieldType(_ type: ValueType, _ field: String, at place: Range<Int>) -> ValueType {

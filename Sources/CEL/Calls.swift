@@ -84,8 +84,8 @@ extension Compiler {
     private mutating func specialNode(_ name: String, _ nodes: [Node], at place: Range<Int>) -> Node? {
         let offset = offset(place)
         switch name {
-        case Operator.and: return AndNode(nodes[0], nodes[1], offset: offset)
-        case Operator.or: return OrNode(nodes[0], nodes[1], offset: offset)
+        case Operator.and: return JunctionNode(nodes[0], nodes[1], isAnd: true, offset: offset)
+        case Operator.or: return JunctionNode(nodes[0], nodes[1], isAnd: false, offset: offset)
         case Operator.not: return NotNode(nodes[0], offset: offset)
         case Operator.conditional: return ConditionalNode(nodes[0], nodes[1], nodes[2], offset: offset)
         case "_==_", "_!=_":

@@ -12,13 +12,9 @@ final class TextEqualsNode: ConditionNode {
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        switch operand.evaluate(&evaluation) {
-        case .string(let value): return Text.equal(value, text) ? equal : unequal
-        case .error(let error):
-            evaluation.failure = error
-            return .failed
-        default: return unequal
-        }
+        guard let value = value(of: operand, &evaluation) else { return .failed }
+        guard case .string(let other) = value else { return unequal }
+        return Text.equal(other, text) ? equal : unequal
     }
 }
 
@@ -34,16 +30,7 @@ final class EqualsNode: ConditionNode {
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        let a = left.evaluate(&evaluation)
-        if case .error(let error) = a {
-            evaluation.failure = error
-            return .failed
-        }
-        let b = right.evaluate(&evaluation)
-        if case .error(let error) = b {
-            evaluation.failure = error
-            return .failed
-        }
+        guard let a = value(of: left, &evaluation), let b = value(of: right, &evaluation) else { return .failed }
         do {
             return Truth(try Equality.equal(a, b, &evaluation.arena) != negated)
         } catch {
@@ -65,16 +52,7 @@ final class OrderNode: ConditionNode {
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        let a = left.evaluate(&evaluation)
-        if case .error(let error) = a {
-            evaluation.failure = error
-            return .failed
-        }
-        let b = right.evaluate(&evaluation)
-        if case .error(let error) = b {
-            evaluation.failure = error
-            return .failed
-        }
+        guard let a = value(of: left, &evaluation), let b = value(of: right, &evaluation) else { return .failed }
         guard let order = Equality.compare(a, b) else {
             // A NaN is neither below nor above anything; other values without an order are a mistake.
             return Equality.isNumber(a) && Equality.isNumber(b) ? .no : fail(.noSuchOverload, &evaluation)
@@ -102,15 +80,10 @@ final class TextInNode: ConditionNode {
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        switch operand.evaluate(&evaluation) {
-        case .string(let value):
-            for text in few where Text.equal(value, text) { return .yes }
-            return many.isEmpty ? .no : Truth(many.contains(ByteKey(value)))
-        case .error(let error):
-            evaluation.failure = error
-            return .failed
-        default: return .no
-        }
+        guard let value = value(of: operand, &evaluation) else { return .failed }
+        guard case .string(let other) = value else { return .no }
+        for text in few where Text.equal(other, text) { return .yes }
+        return many.isEmpty ? .no : Truth(many.contains(ByteKey(other)))
     }
 }
 
@@ -125,12 +98,8 @@ final class InNode: ConditionNode {
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        let value = operand.evaluate(&evaluation)
-        if case .error(let error) = value {
-            evaluation.failure = error
-            return .failed
-        }
-        switch container.evaluate(&evaluation) {
+        guard let value = value(of: operand, &evaluation), let container = self.value(of: container, &evaluation) else { return .failed }
+        switch container {
         case .list(let reference):
             let list = reference.takeUnretainedValue()
             for index in 0..<list.count {
@@ -144,9 +113,6 @@ final class InNode: ConditionNode {
             return .no
         case .map(let reference):
             return Truth(reference.takeUnretainedValue().value(for: value, in: &evaluation.arena) != nil)
-        case .error(let error):
-            evaluation.failure = error
-            return .failed
         default: return fail(.noSuchOverload, &evaluation)
         }
     }

@@ -146,11 +146,13 @@ struct Compiler: ~Copyable {
 
     // MARK: Names
 
+    /// Gives a name of a macro's its place; names that are not there at the same time share one.
     mutating func bind(_ name: String, _ type: ValueType) -> Int {
+        let index = environment.localBase + scope.count
+        scope.append(Local(name: name, type: type, index: index))
         usesLocals = true
-        defer { localCount += 1 }
-        scope.append(Local(name: name, type: type, index: localCount))
-        return localCount
+        localCount = max(localCount, index + 1)
+        return index
     }
 
     mutating func unbind(_ count: Int) { scope.removeLast(count) }

@@ -61,6 +61,15 @@ class ConditionNode: Node {
         }
     }
 
+    /// The value of an operand, or nil where it failed; why stands in the evaluation then.
+    @inline(__always)
+    final func value(of operand: Node, _ evaluation: inout Evaluation) -> Value? {
+        let value = operand.evaluate(&evaluation)
+        guard case .error(let error) = value else { return value }
+        evaluation.failure = error
+        return nil
+    }
+
     final func fail(_ kind: EvaluationError.Kind, _ evaluation: inout Evaluation) -> Truth {
         evaluation.failure = EvaluationError(kind, offset: offset)
         return .failed

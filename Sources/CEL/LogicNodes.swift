@@ -1,44 +1,23 @@
-/// `&&`: false if either side is, even where the other one fails (language definition, "Logical Operators").
-final class AndNode: ConditionNode {
+/// `&&` and `||`: a side that decides is enough, even where the other one fails (language definition, "Logical Operators").
+final class JunctionNode: ConditionNode {
     let left: Node
     let right: Node
-    init(_ left: Node, _ right: Node, offset: Int32) {
-        (self.left, self.right) = (left, right)
+    // What one side decides alone: a no ends `&&`, a yes ends `||`.
+    let deciding: Truth
+
+    init(_ left: Node, _ right: Node, isAnd: Bool, offset: Int32) {
+        (self.left, self.right, deciding) = (left, right, isAnd ? .no : .yes)
         super.init(offset: offset)
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        switch left.test(&evaluation) {
-        case .no: return .no
-        case .yes: return right.test(&evaluation)
-        case .failed:
-            let failure = evaluation.failure
-            if right.test(&evaluation) == .no { return .no }
-            evaluation.failure = failure
-            return .failed
-        }
-    }
-}
-
-/// `||`: true if either side is, even where the other one fails.
-final class OrNode: ConditionNode {
-    let left: Node
-    let right: Node
-    init(_ left: Node, _ right: Node, offset: Int32) {
-        (self.left, self.right) = (left, right)
-        super.init(offset: offset)
-    }
-
-    override func test(_ evaluation: inout Evaluation) -> Truth {
-        switch left.test(&evaluation) {
-        case .yes: return .yes
-        case .no: return right.test(&evaluation)
-        case .failed:
-            let failure = evaluation.failure
-            if right.test(&evaluation) == .yes { return .yes }
-            evaluation.failure = failure
-            return .failed
-        }
+        let first = left.test(&evaluation)
+        if first == deciding { return first }
+        guard first == .failed else { return right.test(&evaluation) }
+        let failure = evaluation.failure
+        if right.test(&evaluation) == deciding { return deciding }
+        evaluation.failure = failure
+        return .failed
     }
 }
 

@@ -11,15 +11,10 @@ final class MatchesNode: ConditionNode {
     }
 
     override func test(_ evaluation: inout Evaluation) -> Truth {
-        switch operand.evaluate(&evaluation) {
-        case .string(let text):
-            guard Matching.spend(text, &evaluation.arena) else { return fail(.tooExpensive, &evaluation) }
-            return Truth(pattern.matches(text))
-        case .error(let error):
-            evaluation.failure = error
-            return .failed
-        default: return fail(.noSuchOverload, &evaluation)
-        }
+        guard let value = value(of: operand, &evaluation) else { return .failed }
+        guard case .string(let text) = value else { return fail(.noSuchOverload, &evaluation) }
+        guard Matching.spend(text, &evaluation.arena) else { return fail(.tooExpensive, &evaluation) }
+        return Truth(pattern.matches(text))
     }
 }
 
