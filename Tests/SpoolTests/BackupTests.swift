@@ -53,13 +53,11 @@ import Threading
 
         private func settle(_ id: Int64) throws {
             var cursor = try test.log.consumer(id).cursor
-            guard let open = cursor.unsettled(in: cursor.position + 1...test.log.lastID + 1).first, open.lowerBound <= test.log.lastID
-            else {
-                return
-            }
+            let last = test.log.lastID
+            guard last > cursor.position, let open = cursor.unsettled(in: cursor.position + 1...last).first else { return }
+            // Sometimes a gap is left behind.
             let first = min(open.lowerBound + Int64(rng.below(2)), open.upperBound)
-            let ids = first...min(open.upperBound, first + Int64(rng.below(8)), test.log.lastID)
-            guard ids.lowerBound <= test.log.lastID else { return }
+            let ids = first...min(open.upperBound, first + Int64(rng.below(8)))
             cursor.settle(ids)
             var settlement = Settlement(consumer: id, cursor: cursor)
             if rng.below(3) == 0 {
