@@ -38,12 +38,14 @@ public struct Environment: Sendable {
 
     /// Names an expression, so that others compiled from now on can use it like a variable; it is run where the name stands.
     public mutating func define(_ name: String, as source: String, returning type: ValueType? = nil) throws(CompileErrors) {
-        let program = try compile(source, returning: type)
-        guard slots[name] == nil, definitions[name] == nil else {
-            throw CompileErrors(errors: [
-                CompileError("'\(name)' is a \(slots[name] == nil ? "definition" : "variable") already", at: 0..<1, in: Array(source.utf8))
-            ])
+        func refuse(_ message: String) -> CompileErrors {
+            CompileErrors(errors: [CompileError(message, at: 0..<1, in: Array(source.utf8))])
         }
+        guard Parser.isName(name) else { throw refuse("'\(name)' cannot be a name: letters, digits and '_', no reserved word") }
+        guard slots[name] == nil, definitions[name] == nil else {
+            throw refuse("'\(name)' is a \(slots[name] == nil ? "definition" : "variable") already")
+        }
+        let program = try compile(source, returning: type)
         definitions[name] = program
     }
 

@@ -121,6 +121,13 @@ extension Parser {
         return make(.map(entries), place.lowerBound..<end, entries.flatMap { [$0.key, $0.value] })
     }
 
+    /// Whether a text can be written as a name.
+    static func isName(_ text: String) -> Bool {
+        let (tokens, errors) = Lexer.tokens(of: Array(text.utf8))
+        return errors.isEmpty && tokens.map(\.kind) == [.identifier(text), .end] && !reserved.contains(text)
+            && !["true", "false", "null"].contains(text)
+    }
+
     private static let reserved: Set<String> = [
         "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return",
         "var",

@@ -47,6 +47,12 @@ public final class Program: @unchecked Sendable {
         try evaluate(activation, budget: budget) { value, arena throws(EvaluationError) in try OwnedValue(value, in: &arena) }
     }
 
+    /// An error of a run with its line and column in the source, to be shown to a person.
+    public func place(of error: EvaluationError) -> CompileError {
+        let offset = max(0, Int(error.offset))
+        return CompileError(error.description, at: offset..<offset + 1, in: Array(source.utf8))
+    }
+
     @inline(__always)
     private func test(
         _ activation: any Activation, _ budget: Int, _ locals: UnsafeMutableBufferPointer<Value>

@@ -93,6 +93,10 @@ private final class Counting: Activation, Sendable {
         #expect(throws: CompileErrors.self) { try environment.define("wrong", as: "cost_usd", returning: .bool) }
         #expect(throws: CompileErrors.self) { try environment.define("model", as: "true") }
         #expect(throws: CompileErrors.self) { try environment.define("ours", as: "true") }
+        for name in ["", "a-b", "a.b", "for", "true", "1a", "in", "a b", "ä"] {
+            let error = try #require(throws: CompileErrors.self) { try environment.define(name, as: "true") }
+            #expect(error.errors[0].message == "'\(name)' cannot be a name: letters, digits and '_', no reserved word")
+        }
         let error = try #require(throws: CompileErrors.self) { try environment.compile("expensiv") }
         #expect(error.errors[0].message == "unknown variable 'expensiv'; did you mean 'expensive'?")
         try environment.define("failing", as: "root && attributes.absent == 1")
@@ -109,6 +113,15 @@ private final class Counting: Activation, Sendable {
         #expect(
             try Shop.environment.compile("{'a': [1, 2.5, b'x', null, duration, start, maybe, int]}").result(Shop.activation).description
                 == #"{"a": [1, 2.5, b"x", null, duration("6.5s"), timestamp("2023-11-14T22:13:20.123456789Z"), optional.of(3), int]}"#)
+    }
+
+    @Test("an error of a run can be shown with its place")
+    func places() throws {
+        let program = try Shop.environment.compile("root &&\n  attributes.absent == 1")
+        let error = try #require(throws: EvaluationError.self) { try program.test(Shop.activation) }
+        #expect(program.place(of: error).description == "2:14: no such key")
+        #expect(program.place(of: error).excerpt == "  attributes.absent == 1\n             ^")
+        #expect(program.place(of: EvaluationError(.tooExpensive)).description == "1:1: the evaluation exceeded its cost limit")
     }
 
     @Test("many threads run one program at once")
