@@ -68,3 +68,15 @@ def test_listen_pid_of_another_process_is_not_ours(make_daemon: MakeDaemon, coll
     daemon = make_daemon({"collector": {"type": "otlp", "endpoint": collector.url, **QUICK}})
     daemon.start(environment={"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "unix"})
     assert send_all(daemon.socket, make_spans(1))["accepted"] == 1
+
+
+def test_a_socket_is_known_by_its_name(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
+    """Not by its place: one that no source takes, before the others, is told of, and takes nobody's part."""
+    daemon = make_daemon({"collector": {"type": "otlp", "endpoint": collector.url, **QUICK}})
+    with socket.socket(socket.AF_INET) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        start_with(daemon, {"other": other, **bound(daemon)})
+        assert daemon.get("/readyz")[0] == 200
+        assert send_all(daemon.socket, make_spans(1))["accepted"] == 1
+    assert 'handed over a socket "other" that no source takes' in daemon.log
