@@ -1,8 +1,10 @@
 // CEL, the Common Expression Language (github.com/google/cel-spec): expressions that are checked when the configuration is read and then
-// run for every span. Knows nothing of spans. Promises: whatever the text, compiling ends in time and never traps; every mistake is told
-// with its place. A checked program has no side effects, its cost is bounded by a budget, a run that fails says why, and an ordinary
-// condition allocates nothing. `matches` is RE2. Not here: protocol buffer messages. Start with `Environment` (names, functions, compile),
-// then Program.swift (run), Value.swift and Activation.swift (what a host gives).
+// run for every span. Knows nothing of spans.
+// Promises: whatever the text, compiling ends in time and never traps, and every mistake is told with its place. A checked program has no
+// side effects, its cost is bounded by a budget, a run that fails says why, and an ordinary condition allocates nothing. `matches` is RE2.
+// Not here: protocol buffer messages.
+// Start with `Environment` (names, functions, compile), then Program.swift (run), Value.swift and Activation.swift (what a host gives);
+// inside: Parser.swift, Compiler.swift (checks and builds), Evaluation.swift (what a program is made of), Library/ (the functions).
 
 /// The names and functions that expressions may use.
 public struct Environment: Sendable {
