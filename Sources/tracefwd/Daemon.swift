@@ -75,11 +75,16 @@ final class Daemon: Sendable {
         let spool = settings.spool
         logger.daemonStarted(version: version, config: configPath, spool: spool.path, durability: spool.durability.rawValue)
         let beat = heartbeats.register("spool")
+        let start = LongStart(manager)
         do throws(SpoolError) {
-            log = try SpanLog(SpoolOptions(spool, memory: settings.memory), beat: { beat.beat() })
+            log = try SpanLog(SpoolOptions(spool, memory: settings.memory)) {
+                beat.beat()
+                start.step()
+            }
         } catch {
             throw Failure("\(error)")
         }
+        start.end()
         // The writer sleeps while nothing comes in; its silence is not a hang.
         beat.end()
         bridge = JournalBridge(logger: logger, log: log, whenFull: settings.spool.whenFull)

@@ -32,6 +32,21 @@ import Threading
         }
     }
 
+    @Test("a long start asks for time as it gets on, once in ten seconds, and for none when it has ended")
+    func longStart() async {
+        await #expect(processExitsWith: .success) {
+            let systemd = PlayedManager()
+            let start = LongStart()
+            let second: UInt64 = 1_000_000_000
+            for now in [5, 6, 14, 16, 17] { start.step(now: UInt64(now) * second) }
+            start.end()
+            start.step(now: 60 * second)
+            #expect(systemd.receive() == "EXTEND_TIMEOUT_USEC=120000000")
+            #expect(systemd.receive() == "EXTEND_TIMEOUT_USEC=120000000")
+            #expect(systemd.receive(within: 100) == "")
+        }
+    }
+
     @Test("without a service manager nothing happens")
     func absent() async {
         await #expect(processExitsWith: .success) {
