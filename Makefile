@@ -23,8 +23,8 @@ build: setup ## Builds the debug binary.
 release: setup ## Builds the release binary.
 	swift build -c release --product tracefwd $(SWIFT_FLAGS)
 
-release-static: setup ## Builds the release binary that packages carry: Swift's runtime linked in.
-	swift build -c release --static-swift-stdlib --scratch-path .build-static --product tracefwd $(SWIFT_FLAGS)
+release-static: setup ## Builds the release binary that packages carry: Swift's runtime linked in, all addresses bound at start.
+	swift build -c release --static-swift-stdlib --scratch-path .build-static --product tracefwd -Xlinker -z -Xlinker now $(SWIFT_FLAGS)
 
 run: build ## Starts the daemon below ./.run, sends a few spans through it, and stays up until Ctrl-C.
 	@packaging/try $(DEBUG)
