@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from machine import Machine, eventually
+from machine import CHECKOUT, Machine, eventually
 
 SOCKETS = ["tracefwd.socket", "tracefwd-udp.socket", "tracefwd-http.socket"]
 SPAN = {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "name": "hello"}
@@ -128,6 +128,7 @@ def test_exposure(machine: Machine) -> None:
     machine.call("systemctl", "daemon-reload")
     machine.call("systemctl", "restart", "tracefwd")
     assert said and (exposure(machine), with_programs) == (float(said[1]), float(said[2])), "exec.conf says other figures"
+    assert f"says {exposure(machine)} of 10" in (CHECKOUT / "Docs/operations.md").read_text()
 
 
 def exposure(machine: Machine) -> float:
