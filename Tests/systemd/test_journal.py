@@ -48,9 +48,11 @@ def platform(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server = Platform(machine, tmp_path_factory.mktemp("platform"))
     machine.write("/etc/tracefwd/credentials/collector", "secret-of-the-collector\n", 0o600)
     machine.drop_in("secrets", "[Service]\nLoadCredential=collector:/etc/tracefwd/credentials/collector\n")
+    # A name, so that the sandbox must let the daemon resolve one.
+    machine.write("/etc/hosts", "127.0.0.1 platform.test\n")
     destination = {
         "type": "otlp",
-        "endpoint": f"http://127.0.0.1:{PORT}",
+        "endpoint": f"http://platform.test:{PORT}",
         "headers": {"authorization": {"credential": "collector"}},
         "backoff": {"base": "100ms", "max": "1s"},
         "breaker": {"failures": 2},
