@@ -67,10 +67,14 @@ def test_one_hanging_part_is_caught_and_named(disk: tuple[Machine, Path], part: 
     # Idle sources beat every 5 s, which half of it must cover.
     restarts = watch(machine, 12)
     hanging = subprocess.Popen([sys.executable, str(HERE / "hang.py"), str(machine.daemon), part], stdout=subprocess.PIPE, text=True)
-    assert hanging.stdout and hanging.stdout.readline() == "stopped\n"
-    eventually(lambda: any(entry["TRACEFWD_PART"] == part for entry in machine.journal("TRACEFWD_EVENT=part_hangs")), 60, "it is named")
-    caught(machine, restarts)
-    hanging.wait(30)
+    try:
+        assert hanging.stdout and hanging.stdout.readline() == "stopped\n"
+        eventually(lambda: any(entry["TRACEFWD_PART"] == part for entry in machine.journal("TRACEFWD_EVENT=part_hangs")), 60, "it is named")
+        caught(machine, restarts)
+        hanging.wait(30)
+    finally:
+        hanging.kill()
+        hanging.wait()
 
 
 def test_a_slow_disk_is_not_taken_for_a_hang(disk: tuple[Machine, Path]) -> None:
