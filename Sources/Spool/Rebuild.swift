@@ -1,3 +1,4 @@
+import CSQLite
 import Glibc
 import SpanModel
 
@@ -18,10 +19,10 @@ struct Rebuild {
 
     /// Bytes copied in one transaction.
     private static let stepBytes = 4 << 20
-    /// Ids tried one by one behind an unreadable page, before the search gallops: more than a page of segments holds.
+    /// Ids tried one by one behind an unreadable page, before the search gallops: a page of small commits holds fewer.
     private static let probes = 4096
 
-    private var building: String { path + ".building" }
+    private static func building(_ path: String) -> String { path + ".building" }
     private static func built(_ path: String) -> String { path + ".rebuilt" }
 
     /// Does it. `source` is the connection that is still open, if any; `books` what was in memory; `witness` what was not read yet of it.
@@ -31,26 +32,29 @@ struct Rebuild {
     ) throws(SpoolError) -> SpoolRepair {
         let (path, disk) = (options.path, options.disk)
         var rebuild = Rebuild(path: path, disk: disk, witness: witness, beat: beat, repair: SpoolRepair(reason: reason))
-        let building = rebuild.building
-        for end in ["", "-wal", "-shm"] { disk.remove(building + end) }
-        // Where not even that can be opened nothing of it can be read.
-        let source = source ?? (try? Database(path: path, readOnly: true, vfs: disk.vfs))
+        let building = building(path)
+        removeUnfinished(path, disk)
+        let source =
+            if let source { source } else {
+                try inFile(path) { () throws(SQLiteError) in try Database(path: path, readOnly: true, vfs: disk.vfs) }
+            }
         do throws(SpoolError) {
             try inFile(building) { () throws(SQLiteError) in try rebuild.build(from: source, books: books) }
         } catch {
-            for end in ["", "-wal", "-shm"] { disk.remove(building + end) }
+            removeUnfinished(path, disk)
             throw error
         }
-        source?.leaveFiles()
+        source.leaveFiles()
         try disk.rename(building, to: built(path))
         rebuild.repair.setAside = try finish(path, disk)
         return rebuild.repair
     }
 
-    /// Lets a rebuilt file take its place, where one is complete: after `run`, or at the start after a crash in the middle of it. Returns
-    /// where the damaged one went.
+    /// Lets a rebuilt file take its place, where one is complete: after `run`, or at the start after a crash in the middle of it, which may
+    /// also have left one that never will be. Returns where the damaged one went.
     @discardableResult
     static func finish(_ path: String, _ disk: any Disk) throws(SpoolError) -> String? {
+        removeUnfinished(path, disk)
         guard disk.size(built(path)) != nil else { return nil }
         let name = "\(path).corrupt-\(timestamp())"
         // Two in one second: neither takes the other's name.
@@ -62,6 +66,10 @@ struct Rebuild {
         for end in ["-wal", "-shm"] { disk.remove(path + end) }
         try disk.rename(built(path), to: path)
         return kept ? aside : nil
+    }
+
+    private static func removeUnfinished(_ path: String, _ disk: any Disk) {
+        for end in ["", "-wal", "-shm"] { disk.remove(building(path) + end) }
     }
 
     /// As in 20261126T031500Z.
@@ -76,22 +84,23 @@ struct Rebuild {
 
     // MARK: What is copied
 
-    private mutating func build(from source: Database?, books: Books?) throws(SQLiteError) {
-        let target = try Database(path: building, readOnly: false, vfs: disk.vfs)
-        // Synced once, at the end: until then the old file is the spool.
-        try Schema.configure(target, durability: .none)
+    private mutating func build(from source: Database, books: Books?) throws(SQLiteError) {
+        let target = try Database(path: Self.building(path), readOnly: false, vfs: disk.vfs)
+        // Synced by its checkpoints alone: until the last of them the old file is the spool.
+        try Schema.configure(target, durability: .os)
         try Schema.migrate(target)
-        var last = (id: Int64(0), offset: Int64(0), receivedAt: UInt64(0))
-        if let source { last = try copySegments(from: source, to: target) }
-        let books = books ?? source.map { readBooks($0) } ?? Books()
+        let last = try copySegments(from: source, to: target)
+        let oldestKept = try target.integer("SELECT min(first_id) FROM segments")
+        let books = if let books { books } else { try readBooks(source, oldest: oldestKept ?? 1) }
         let end = max(last.id, books.nextID - 1, books.lastSettled, witness?.lastID ?? 0)
         // What lies before the oldest row was settled by all and trimmed, or else it is gone too.
-        let oldest = try target.integer("SELECT min(first_id) FROM segments") ?? end + 1
+        let oldest = oldestKept ?? end + 1
         let wanted = (books.consumers.values.lazy.filter { $0.state != .retired }.map(\.cursor.position).min() ?? oldest - 1) + 1
         if wanted < min(oldest, end + 1) { repair.lost.insert(wanted...min(oldest - 1, end), at: 0) }
         try target.transaction { () throws(SQLiteError) in
             if end > last.id {
-                if last.id > 0 { repair.lost.append(last.id + 1...end) }
+                // Where nothing at all is left, what was delivered and trimmed is not told from what was not.
+                if last.id > 0 || books.consumers.isEmpty { repair.lost.append(last.id + 1...end) }
                 try Schema.insertHole(
                     last.id + 1...end, receivedAt: max(last.receivedAt, books.lastReceived),
                     offset: max(last.offset, books.logOffset, witness?.logOffset ?? 0), into: target)
@@ -102,12 +111,12 @@ struct Rebuild {
             }
             try write(books, to: target)
         }
-        if let source { try copyLetters(from: source, to: target) }
+        try copyLetters(from: source, to: target)
         try balanceLetters(target)
-        _ = try target.checkpoint(truncate: true)
-        try target.execute("PRAGMA synchronous=FULL")
         try target.run("INSERT INTO meta (key, value) VALUES ('rebuilt', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
-        _ = try target.checkpoint(truncate: true)
+        guard try target.checkpoint(truncate: true) else {
+            throw SQLiteError(code: SQLITE_BUSY, message: "another process has it open", during: "wal_checkpoint")
+        }
     }
 
     /// Every row that is whole, in the order of ids. Returns where the last one ends.
@@ -116,7 +125,7 @@ struct Rebuild {
     ) throws(SQLiteError) -> (id: Int64, offset: Int64, receivedAt: UInt64) {
         var last = (id: Int64(0), offset: Int64(0), receivedAt: UInt64(0))
         var next: Int64 = 1
-        while let first = firstReadable(from: next, in: source) {
+        while let first = try firstReadable(from: next, in: source) {
             var step: [Row] = []
             var bytes = 0
             next = first
@@ -138,6 +147,7 @@ struct Rebuild {
                 }
             } catch {
                 // The row behind the last that was read cannot be: the search for the next one begins there.
+                guard error.isOfTheFile else { throw error }
             }
             next = max(next, first + 1)
             try target.transaction { () throws(SQLiteError) in
@@ -160,23 +170,26 @@ struct Rebuild {
 
     /// The id of the first segment from `id` on that can be found; nil where there is none. Behind an unreadable page that is a search: all
     /// ids of that page are tried one by one, and what lies behind larger damage by ever wider steps, narrowed down again.
-    private func firstReadable(from id: Int64, in source: Database) -> Int64? {
-        func look(_ id: Int64) -> Int64?? {
+    private func firstReadable(from id: Int64, in source: Database) throws(SQLiteError) -> Int64? {
+        func look(_ id: Int64) throws(SQLiteError) -> Int64?? {
+            // A bad sector may take a second to say so.
+            beat()
             do throws(SQLiteError) {
                 return .some(
                     try source.integer("SELECT first_id FROM segments WHERE first_id >= ? ORDER BY first_id LIMIT 1", .integer(id)))
             } catch {
+                guard error.isOfTheFile else { throw error }
                 return nil
             }
         }
-        for probe in 0..<Int64(Self.probes) { if let found = look(id + probe) { return found } }
+        for probe in 0..<Int64(Self.probes) { if let found = try look(id + probe) { return found } }
         var step = Int64(Self.probes)
         while step < .max / 4 - id {
-            if let found = look(id + step) {
+            if let found = try look(id + step) {
                 var (low, high, answer) = (id + step / 2, id + step, found)
                 while low + 1 < high {
                     let middle = low + (high - low) / 2
-                    if let nearer = look(middle) { (high, answer) = (middle, nearer) } else { low = middle }
+                    if let nearer = try look(middle) { (high, answer) = (middle, nearer) } else { low = middle }
                 }
                 return answer
             }
@@ -218,22 +231,29 @@ struct Rebuild {
     // MARK: Books and letters
 
     /// What can be read of the books, and made to balance: a cursor says what is settled, the ledger only how.
-    private mutating func readBooks(_ source: Database) -> Books {
+    /// A destination whose cursor cannot be read begins again with `oldest`: were it not there, it would begin at the log's end.
+    private mutating func readBooks(_ source: Database, oldest: Int64) throws(SQLiteError) -> Books {
         var books = Books()
         var names: Set<String> = []
-        Self.fromBothEnds(source, "SELECT id, name, state, base, position, settled FROM consumers", order: ["id"]) { row in
-            guard let state = ConsumerState(rawValue: row.text(2)), let cursor = Cursor(position: row.integer(4), settledText: row.text(5)),
-                (0..<Int64.max / 2).contains(row.integer(4)), abs(row.integer(3)) < .max / 2, !row.text(1).isEmpty,
-                names.insert(row.text(1)).inserted
-            else { return }
-            books.consumers[row.integer(0)] = Consumer(
-                id: row.integer(0), name: row.text(1), state: state, base: row.integer(3), cursor: cursor)
+        var restarted: Set<Int64> = []
+        try Self.fromBothEnds(source, "SELECT id, name, state, base, position, settled FROM consumers", order: ["id"]) { row in
+            let (id, name) = (row.integer(0), row.text(1))
+            guard !name.isEmpty, names.insert(name).inserted else { return }
+            if let state = ConsumerState(rawValue: row.text(2)), let cursor = Cursor(position: row.integer(4), settledText: row.text(5)),
+                (0..<Int64.max / 2).contains(row.integer(4)), row.integer(3).magnitude < Int64.max / 2
+            {
+                books.consumers[id] = Consumer(id: id, name: name, state: state, base: row.integer(3), cursor: cursor)
+            } else {
+                restarted.insert(id)
+                books.consumers[id] = Consumer(
+                    id: id, name: name, state: .active, base: oldest - 1, cursor: Cursor(position: oldest - 1))
+            }
         }
-        Self.fromBothEnds(
+        try Self.fromBothEnds(
             source, "SELECT consumer, outcome, reason, route, spans, bytes FROM ledger",
             order: ["consumer", "outcome", "reason", "route"]
         ) { row in
-            guard let outcome = Outcome(rawValue: row.text(1)), abs(row.integer(4)) < .max / 2 else { return }
+            guard let outcome = Outcome(rawValue: row.text(1)), row.integer(4).magnitude < Int64.max / 2 else { return }
             let tally = Tally(spans: row.integer(4), bytes: row.integer(5))
             if outcome == .rejected, let source = SourceID(rawValue: UInt8(clamping: 0 &- row.integer(0))) {
                 books.rejections[RejectionKey(source: source, reason: row.text(2))] = tally.spans
@@ -243,10 +263,11 @@ struct Rebuild {
         }
         for (id, consumer) in books.consumers {
             let off = consumer.cursor.position - consumer.base + consumer.cursor.settledBeyond - consumer.settledSpans
-            guard off != 0 else { continue }
             books.consumers[id]?.base += off
-            repair.adjusted[consumer.name] = off
+            if off != 0, !restarted.contains(id) { repair.adjusted[consumer.name] = off }
         }
+        repair.restarted = restarted.compactMap { books.consumers[$0]?.name }.sorted()
+        repair.cursorsLost = !restarted.isEmpty
         return books
     }
 
@@ -329,7 +350,7 @@ struct Rebuild {
         var bytes = 0
         var failure: SQLiteError?
         try target.execute("BEGIN")
-        Self.fromBothEnds(source, sql, order: order) { row in
+        try Self.fromBothEnds(source, sql, order: order) { row in
             guard failure == nil else { return }
             do throws(SQLiteError) {
                 bytes += try write(row)
@@ -348,11 +369,28 @@ struct Rebuild {
     }
 
     /// Rows from the front until one cannot be read, then from the back; some may come twice.
-    private static func fromBothEnds(_ source: Database, _ sql: String, order: [String], _ take: (Statement) -> Void) {
-        do throws(SQLiteError) {
-            try source.each("\(sql) ORDER BY \(order.joined(separator: ", "))") { row in take(row) }
-        } catch {
-            try? source.each("\(sql) ORDER BY \(order.map { "\($0) DESC" }.joined(separator: ", "))") { row in take(row) }
+    private static func fromBothEnds(
+        _ source: Database, _ sql: String, order: [String], _ take: (Statement) -> Void
+    ) throws(SQLiteError) {
+        for order in [order, order.map { "\($0) DESC" }] {
+            do throws(SQLiteError) {
+                return try source.each("\(sql) ORDER BY \(order.joined(separator: ", "))") { row in take(row) }
+            } catch {
+                guard error.isOfTheFile else { throw error }
+            }
+        }
+    }
+}
+
+extension SQLiteError {
+    /// What is in the file is at fault, and will be at the next attempt. Anything else (no room for `-shm`, no descriptor, a lock) says nothing
+    /// of what the file holds: to go on would be to call all of it lost.
+    fileprivate var isOfTheFile: Bool {
+        switch primary {
+        // SQLITE_IOERR_READ, _SHORT_READ, _DATA and _CORRUPTFS, macros that Swift cannot import: sectors that cannot be read.
+        case SQLITE_IOERR: [1, 2, 32, 33].contains(code >> 8)
+        case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PERM, SQLITE_READONLY, SQLITE_FULL, SQLITE_CANTOPEN, SQLITE_PROTOCOL: false
+        default: true
         }
     }
 }

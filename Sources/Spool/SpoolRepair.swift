@@ -6,14 +6,17 @@ public struct SpoolRepair: Sendable, Equatable {
     public var setAside: String?
     /// Spans that were read and go on in the fresh file.
     public var spansKept: Int64 = 0
-    /// Ids whose spans are gone; each destination that had not settled them counts them as `lost`.
+    /// Ids whose spans are gone; each destination that had not settled them counts them as `lost`. Where nothing
+    /// else is known, all that were ever given out.
     public var lost: [ClosedRange<Int64>] = []
     /// Dead letters that are gone, counted as purged, reason `damaged`.
     public var lettersLost: Int64 = 0
     /// Destinations whose books did not agree with their cursor and were made to, with the difference.
     public var adjusted: [String: Int64] = [:]
-    /// The cursors could not be read: every destination begins again with the oldest span.
+    /// Cursors could not be read: those destinations begin again with the oldest span.
     public var cursorsLost = false
+    /// Their names, where at least those could be read.
+    public var restarted: [String] = []
 
     /// A repair that has lost nothing yet.
     public init(reason: String) { self.reason = reason }
@@ -36,9 +39,13 @@ public struct SpoolRepair: Sendable, Equatable {
         parts.append(
             lost.isEmpty
                 ? "no span is known to be lost"
-                : "\(spansLost) spans are lost: ids \(ranges.joined(separator: ", "))\(lost.count > 3 ? ", ..." : "")")
+                : "\(spansLost) spans are gone, lost where they were not delivered yet: ids \(ranges.joined(separator: ", "))"
+                    + (lost.count > 3 ? ", ..." : ""))
         if lettersLost > 0 { parts.append("\(lettersLost) dead letters are gone") }
-        if cursorsLost { parts.append("the cursors are gone: each destination gets all of it again, with the same ids") }
+        if cursorsLost {
+            let whose = restarted.isEmpty ? "each destination" : restarted.joined(separator: ", ")
+            parts.append("cursors are gone: \(whose) gets all that is there again, with the same ids")
+        }
         for (name, spans) in adjusted.sorted(by: { $0.key < $1.key }) { parts.append("the books of \(name) were off by \(spans)") }
         return parts.joined(separator: "; ")
     }

@@ -11,6 +11,9 @@ final class FaultyVFS: Sendable {
         var syncFails: (code: Int32, times: Int)?
         /// The result of every write.
         var writeFails: Int32?
+        /// The result of opening a database read-only, and of reading pages of one that was.
+        var readOnlyOpenFails: Int32?
+        var readOnlyReadFails: Int32?
         /// Fsyncs of any file so far.
         var syncs = 0
         /// Fsyncs of the database file itself: a checkpoint makes one.
@@ -27,6 +30,9 @@ final class FaultyVFS: Sendable {
     /// SQLITE_IOERR_FSYNC and SQLITE_IOERR_WRITE, macros that Swift cannot import.
     static let fsyncFailed = SQLITE_IOERR | 4 << 8
     static let writeFailed = SQLITE_IOERR | 3 << 8
+    /// SQLITE_IOERR_READ, as for a sector that cannot be read; SQLITE_IOERR_SHMSIZE, as where there is no room for `-shm`.
+    static let readFailed = SQLITE_IOERR | 1 << 8
+    static let noIndex = SQLITE_IOERR | 19 << 8
 
     let name = "faulty-\(UInt64.random(in: 0 ... .max))"
     private let state = Mutex(State())
@@ -41,9 +47,15 @@ final class FaultyVFS: Sendable {
         // `pAppData` is the base's own (how unix files are found), so the faults are found by the name.
         vfs.pointee.xOpen = { vfs, path, file, flags, outFlags in
             guard let vfs, let file, let base = sqlite3_vfs_find(nil), let open = base.pointee.xOpen else { return SQLITE_ERROR }
+            let isReadOnly = flags & SQLITE_OPEN_READONLY != 0 && flags & SQLITE_OPEN_MAIN_DB != 0
+            if isReadOnly, let failure = FaultyVFS.found(vfs)?.now.readOnlyOpenFails {
+                file.pointee.pMethods = nil
+                return failure
+            }
             let code = open(vfs, path, file, flags, outFlags)
             guard code == SQLITE_OK, let original = file.pointee.pMethods, let faults = FaultyVFS.found(vfs) else { return code }
-            file.pointee.pMethods = faults.methods(over: original, isDatabase: flags & SQLITE_OPEN_MAIN_DB != 0)
+            file.pointee.pMethods = faults.methods(
+                over: original, isDatabase: flags & SQLITE_OPEN_MAIN_DB != 0, isReadOnly: isReadOnly)
             return code
         }
         Self.known.withLock { $0[name] = self }
@@ -59,13 +71,22 @@ final class FaultyVFS: Sendable {
         known.withLock { $0[String(cString: vfs.pointee.zName)] }
     }
 
-    private func methods(over original: UnsafePointer<sqlite3_io_methods>, isDatabase: Bool) -> UnsafePointer<sqlite3_io_methods> {
+    private func methods(
+        over original: UnsafePointer<sqlite3_io_methods>, isDatabase: Bool, isReadOnly: Bool
+    ) -> UnsafePointer<sqlite3_io_methods> {
         let methods = UnsafeMutablePointer<Methods>.allocate(capacity: 1)
         methods.initialize(to: Methods(methods: original.pointee, original: original, faults: .passUnretained(self)))
         methods.pointee.methods.xWrite = { file, bytes, count, offset in
             guard let mine = FaultyVFS.of(file) else { return SQLITE_ERROR }
             if let failure = mine.faults.takeUnretainedValue().writeFailure() { return failure }
             return mine.original.pointee.xWrite(file, bytes, count, offset)
+        }
+        if isReadOnly {
+            methods.pointee.methods.xRead = { file, bytes, count, offset in
+                guard let mine = FaultyVFS.of(file) else { return SQLITE_ERROR }
+                if count > 100, let failure = mine.faults.takeUnretainedValue().now.readOnlyReadFails { return failure }
+                return mine.original.pointee.xRead(file, bytes, count, offset)
+            }
         }
         if isDatabase {
             methods.pointee.methods.xSync = { file, flags in FaultyVFS.sync(file, flags, isDatabase: true) }

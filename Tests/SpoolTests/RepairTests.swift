@@ -1,3 +1,4 @@
+import CSQLite
 import Foundation
 import SpanModel
 import Testing
@@ -200,6 +201,55 @@ import Threading
         #expect(try LogReader.open(path: directory.spool).verify { _ in } == [])
     }
 
+    @Test("a destination whose cursor cannot be read begins again, though that of another can: it is not put at the log's end")
+    func oneCursorOfTwo() throws {
+        let directory = try TemporaryDirectory()
+        let test = try spool(directory, segments: 3, delivered: 6)
+        let other = try test.log.register("b", backlog: .none)
+        #expect(test.log.commit(spans([10, 20])) == nil)
+        try test.log.deliver(other.id, 13...13)
+        test.log.close()
+        try TestLog.tamper(directory.spool, "UPDATE consumers SET base = -9223372036854775807 - 1, settled = 'nonsense' WHERE name = 'a'")
+        let again = try TestLog(in: directory)
+        let repair = try #require(again.log.status.repair)
+        #expect(repair.cursorsLost && repair.restarted == ["a"] && repair.sentence.contains("a gets all that is there again"))
+        #expect(try again.log.register("a", backlog: .none).cursor == Cursor(position: 0))
+        #expect(try again.log.register("b", backlog: .none).cursor == Cursor(position: 13))
+        #expect(try LogReader.open(path: directory.spool).verify { _ in } == [])
+    }
+
+    @Test(
+        "what keeps a damaged file from being read and is not in it makes no empty spool of it: the start fails, the file stays",
+        arguments: [(true, SQLITE_CANTOPEN), (false, SQLITE_BUSY), (false, FaultyVFS.noIndex), (false, FaultyVFS.readFailed)])
+    func unreadableForNow(opening: Bool, code: Int32) throws {
+        let vfs = FaultyVFS()
+        let directory = try TemporaryDirectory()
+        try spool(directory, segments: 3, delivered: 6).log.close()
+        try TestLog.tamper(directory.spool, "UPDATE consumers SET settled = 'nonsense'")
+        vfs.set { if opening { $0.readOnlyOpenFails = code } else { $0.readOnlyReadFails = code } }
+        func open() throws -> TestLog { try TestLog(in: directory) { $0.disk = SystemDisk(vfs: vfs.name) } }
+        guard code != FaultyVFS.readFailed else {
+            // Sectors that cannot be read will not come back: the spool goes on behind all that they held.
+            let again = try open()
+            #expect(again.log.lastID == 12 && again.log.status.repair?.lost == [1...12])
+            return
+        }
+        #expect(throws: SpoolError.self) { try open() }
+        #expect(try readable(directory.spool) == Array(1...12))
+        vfs.set { ($0.readOnlyOpenFails, $0.readOnlyReadFails) = (nil, nil) }
+        let again = try open()
+        #expect(try readable(directory.spool) == Array(1...12) && again.log.status.repair?.lost == [])
+    }
+
+    @Test("where nothing at all can be read, all ids that were given out are gone, and nothing is said to come again")
+    func nothingLeft() throws {
+        let directory = try TemporaryDirectory()
+        try spool(directory, segments: 3, delivered: 6).log.close()
+        try Data(repeating: 7, count: 100_000).write(to: URL(fileURLWithPath: directory.spool))
+        let again = try TestLog(in: directory)
+        #expect(try expectWhole(again.log, 12)?.lost == [1...12])
+    }
+
     @Test("a crash in the middle of making the fresh file, or of putting it in its place, loses nothing", arguments: 0...3)
     func crashWhileRebuilding(step: Int) throws {
         let directory = try TemporaryDirectory()
@@ -226,7 +276,7 @@ import Threading
         #expect(try readable(path) == Array(1...12) && again.log.lastID == 12)
         let aside = try files.contentsOfDirectory(atPath: directory.path).filter { $0.contains(".corrupt-") }
         #expect(aside.count == [0, 1, 0, 1][step], "\(aside)")
-        #expect(!files.fileExists(atPath: path + ".rebuilt"))
+        for end in [".rebuilt", ".building"] { #expect(!files.fileExists(atPath: path + end)) }
     }
 
     @Test("a witness is read as it was written, and one that is cut or foreign is none")
