@@ -105,9 +105,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def sink(tools: Path, expect: int) -> Iterator[int]:
-    """Runs the counting collector; gives its port."""
-    process = subprocess.Popen([tools / "sink", "--expect", str(expect)], stdout=subprocess.PIPE, text=True)
+def sink(tools: Path, expect: int, port: int = 0) -> Iterator[int]:
+    """Runs the counting collector, on a port of its own by default; gives its port."""
+    words = [tools / "sink", "--expect", str(expect), "--port", str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
         yield int(process.stdout.readline())
@@ -116,9 +117,9 @@ def sink(tools: Path, expect: int) -> Iterator[int]:
         process.wait(10)
 
 
-def sink_stats(port: int) -> dict:
-    """What the collector has counted."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=10) as answer:
+def sink_stats(port: int, last: bool = False) -> dict:
+    """What the collector has counted. `last`: how long spans take is counted anew after it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats{'/last' if last else ''}", timeout=10) as answer:
         return json.load(answer)
 
 
@@ -129,6 +130,7 @@ class Daemon:
     process: subprocess.Popen
     socket_path: Path
     http_port: int
+    seconds_to_ready: float = 0
 
     def _fields(self, name: str) -> dict[str, str]:
         lines = Path(f"/proc/{self.process.pid}/{name}").read_text().splitlines()
@@ -147,12 +149,17 @@ class Daemon:
         """Bytes sent to the disk so far."""
         return int(self._fields("io")["write_bytes"])
 
-    def accepts(self) -> bool:
-        """Whether the unix socket takes a connection."""
+    def forget_peak(self) -> None:
+        """VmHWM counts anew from now on."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def is_ready(self) -> bool:
+        """Whether the unix socket takes a connection, and /readyz says that spans are taken."""
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(str(self.socket_path))
-                return True
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/readyz", timeout=10) as answer:
+                return answer.status == 200
         except OSError:
             return False
 
@@ -163,8 +170,8 @@ class Daemon:
 
 
 @contextmanager
-def daemon(binary: Path, destinations: dict, durability: str = "fsync") -> Iterator[Daemon]:
-    """Runs tracefwd on a fresh spool under .bench/ and stops it by its own pid."""
+def configured(destinations: dict, durability: str = "fsync", **sections: object) -> Iterator[Path]:
+    """A configuration with a fresh spool, in a folder below .bench/ that goes at the end. `sections` replace or add."""
     folder = OUT / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -180,12 +187,26 @@ def daemon(binary: Path, destinations: dict, durability: str = "fsync") -> Itera
         "destinations": destinations,
         "routes": [{"name": "all", "to": list(destinations)}],
     }
+    for name, section in sections.items():
+        config[name] = {**config[name], **section} if isinstance(section, dict) else section
     (folder / "tracefwd.yaml").write_text(json.dumps(config, indent=1))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running(binary: Path, folder: Path) -> Iterator[Daemon]:
+    """Runs tracefwd on what `configured` made, and stops it by its own pid."""
+    config = json.loads((folder / "tracefwd.yaml").read_text())
+    begin = time.monotonic()
     with open(folder / "stderr", "wb") as log:
         process = subprocess.Popen([binary, "run", "--config", folder / "tracefwd.yaml"], stdout=log, stderr=log)
-    it = Daemon(process, folder / "in.sock", port)
+    it = Daemon(process, folder / "in.sock", int(config["sources"]["http"]["listen"].rpartition(":")[2]))
     try:
-        wait_until(lambda: it.accepts() or process.poll() is not None, START_SECONDS, "the daemon to accept")
+        wait_until(lambda: it.is_ready() or process.poll() is not None, START_SECONDS, "the daemon to be ready", every=0.005)
+        it.seconds_to_ready = time.monotonic() - begin
         if process.poll() is not None:
             raise BenchError(f"tracefwd ended with status {process.returncode}:\n{(folder / 'stderr').read_text()[-3000:]}")
         yield it
@@ -196,21 +217,27 @@ def daemon(binary: Path, destinations: dict, durability: str = "fsync") -> Itera
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+@contextmanager
+def daemon(binary: Path, destinations: dict, durability: str = "fsync", **sections: object) -> Iterator[Daemon]:
+    """Runs tracefwd on a fresh spool."""
+    with configured(destinations, durability, **sections) as folder, running(binary, folder) as it:
+        yield it
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.02) -> None:
     """Polls; says what it waited for when it gives up."""
     limit = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > limit:
             raise BenchError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def loadgen(tools: Path, *words: object) -> dict:
     """Runs the load generator to its end; its summary."""
-    run = subprocess.run([tools / "loadgen", *map(str, words)], stdout=subprocess.PIPE, text=True, timeout=300)
+    run = subprocess.run([tools / "loadgen", *map(str, words)], stdout=subprocess.PIPE, text=True, timeout=900)
     if not run.stdout:
         raise BenchError(f"loadgen ended with status {run.returncode}")
     return json.loads(run.stdout)
@@ -397,9 +424,14 @@ def write_result(options: Options, rows: list[Row]) -> None:
         "machine": {"cores": os.cpu_count(), "kernel": platform.release()},
         "spans": options.spans,
         "runs": options.runs,
-        "rows": [{"name": row.name, "unit": row.unit, "median": row.median, "values": row.values, "kept": row.kept} for row in rows],
+        "rows": as_json(rows),
     }
     (OUT / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def as_json(rows: list[Row]) -> list[dict]:
+    """The table's rows for a machine."""
+    return [{"name": row.name, "unit": row.unit, "median": row.median, "values": row.values, "kept": row.kept} for row in rows]
 
 
 def parsed_options() -> Options:

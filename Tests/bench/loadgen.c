@@ -1,11 +1,11 @@
 // loadgen: writes LLM spans to tracefwd as fast as it takes them, or at a fixed rate, and times the acks.
 //
-//   loadgen --socket PATH [--spans N] [--connections C] [--size BYTES] [--ack-every K] [--window W] [--rate R]
+//   loadgen --socket PATH [--spans N] [--first I] [--connections C] [--size BYTES] [--ack-every K] [--window W] [--rate R]
 //   loadgen --udp PORT    [--spans N] [--size BYTES] [--rate R]          one span a datagram to 127.0.0.1, no answers
 //
-// The lines are built before the clock starts; on the way out only the ids of each line are rewritten, so span i has the
-// span id i + 1 and a trace id of its own, and a sink can tell a lost span from a repeated one. `--window W` lets at most W
-// acks be outstanding on a connection (1 is a client that waits for each), 0 is no limit. Each connection is closed for
+// The lines are built before the clock starts; on the way out only the ids of each line are rewritten. Span i (from `--first`,
+// which is 0, on) has the span id i + 1, so a sink can tell a lost span from a repeated one, and a trace id of its own, whose
+// first half is the time at which it was sent (CLOCK_MONOTONIC, ns), so it can tell how long that took. `--window W` lets at most W acks be outstanding on a connection (1 is a client that waits for each), 0 is no limit. Each connection is closed for
 // writing at the end and read to its summary. Prints one JSON object; exit status 1 if the daemon did not take every span.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -29,6 +29,7 @@ static struct {
     const char *socket_path;
     int udp_port;
     uint64_t spans;
+    uint64_t first;
     int connections;
     int size;
     uint64_t ack_every;
@@ -143,8 +144,8 @@ static struct line make_line(int turn, int size) {
     return (struct line){bytes, size, strchr(bytes, ':') + 2, strstr(bytes, "\"span_id\":\"") + 11};
 }
 
-static void stamp(struct line line, uint64_t index) {
-    put_hex(line.trace_id, mixed(0x7472616365667764u));
+static void stamp(struct line line, uint64_t index, uint64_t now) {
+    put_hex(line.trace_id, now);
     put_hex(line.trace_id + 16, mixed(index + 1));
     put_hex(line.span_id, index + 1);
 }
@@ -189,8 +190,9 @@ static void *write_spans(void *argument) {
         if (options.ack_every > 0 && options.ack_every - unasked < batch) batch = options.ack_every - unasked;
         if (rate > 0) sleep_until(begin + (uint64_t)((double)done * 1e9 / rate));
         size_t length = 0;
+        uint64_t now = now_ns();
         for (uint64_t i = 0; i < batch; i++) {
-            stamp(lines[i], it->first + done + i);
+            stamp(lines[i], it->first + done + i, now);
             memcpy(chunk + length, lines[i].bytes, (size_t)lines[i].length);
             length += (size_t)lines[i].length;
         }
@@ -287,6 +289,7 @@ static int run_stream(void) {
         struct connection *it = &all[i];
         it->first = options.spans * (uint64_t)i / (uint64_t)many;
         it->count = options.spans * (uint64_t)(i + 1) / (uint64_t)many - it->first;
+        it->first += options.first;
         uint64_t acks = options.ack_every > 0 ? it->count / options.ack_every + 1 : 1;
         it->asked_at = calloc(acks, sizeof *it->asked_at);
         it->latency = calloc(acks, sizeof *it->latency);
@@ -349,7 +352,8 @@ static int run_udp(void) {
     for (uint64_t done = 0; done < options.spans;) {
         uint64_t batch = options.spans - done < step ? options.spans - done : step;
         if (options.rate > 0) sleep_until(begin + (uint64_t)((double)done * 1e9 / options.rate));
-        for (uint64_t i = 0; i < batch; i++) stamp(lines[i], done + i);
+        uint64_t now = now_ns();
+        for (uint64_t i = 0; i < batch; i++) stamp(lines[i], options.first + done + i, now);
         for (uint64_t sent = 0; sent < batch;) {
             int count = sendmmsg(fd, messages + sent, (unsigned)(batch - sent), 0);
             if (count < 0 && errno == EINTR) continue;
@@ -366,8 +370,8 @@ static int run_udp(void) {
 }
 
 static void usage(void) {
-    fprintf(stderr, "usage: loadgen --socket PATH | --udp PORT  [--spans N] [--connections C] [--size BYTES] [--ack-every K] "
-                    "[--window W] [--rate R]\n");
+    fprintf(stderr, "usage: loadgen --socket PATH | --udp PORT  [--spans N] [--first I] [--connections C] [--size BYTES] "
+                    "[--ack-every K] [--window W] [--rate R]\n");
     exit(2);
 }
 
@@ -378,6 +382,7 @@ int main(int count, char **words) {
         if (!strcmp(words[i], "--socket")) options.socket_path = value;
         else if (!strcmp(words[i], "--udp")) options.udp_port = atoi(value);
         else if (!strcmp(words[i], "--spans")) options.spans = strtoull(value, NULL, 10);
+        else if (!strcmp(words[i], "--first")) options.first = strtoull(value, NULL, 10);
         else if (!strcmp(words[i], "--connections")) options.connections = atoi(value);
         else if (!strcmp(words[i], "--size")) options.size = atoi(value);
         else if (!strcmp(words[i], "--ack-every")) options.ack_every = strtoull(value, NULL, 10);

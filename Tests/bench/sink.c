@@ -5,7 +5,8 @@
 // HTTP/1.1 on 127.0.0.1 with keep-alive and Content-Length; protobuf bodies, not compressed. `POST /K/...` counts for
 // destination K (0 to 63), any other path for 0. Spans are found by walking ResourceSpans / ScopeSpans / Span; with
 // `--expect N` the span id (1 to N, as loadgen writes it) is looked up in a bitmap, so that lost and repeated spans
-// show. `GET /stats` answers the counts as JSON; SIGTERM prints them. Times are CLOCK_MONOTONIC seconds.
+// show. The first half of a trace id is when loadgen sent the span, so how long it took is known to within 1 %. `GET /stats`
+// answers the counts as JSON, `GET /stats/last` for the last time: how long later ones took is counted anew; SIGTERM prints them. Times are CLOCK_MONOTONIC seconds.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,12 +27,16 @@
 
 enum { DESTINATIONS = 64, HEAD_MAX = 16384, BODY_MAX = 64 << 20, EVENTS = 64 };
 
+/// Durations in microseconds, by buckets: the 128th of an octave, so none is wider than 1 % of what is in it.
+enum { STEP_BITS = 8, STEPS = 1 << STEP_BITS, OCTAVES = 32 };
+static uint64_t took[OCTAVES * STEPS];
+
 static struct {
     uint64_t spans, unique, repeated, unknown;
     uint8_t *seen;
 } destinations[DESTINATIONS];
 
-static uint64_t requests, bytes_total, malformed, expected;
+static uint64_t requests, bytes_total, malformed, expected, arrived_ns;
 static double first_at, last_at;
 
 struct client {
@@ -41,15 +46,37 @@ struct client {
     bool continued;
 };
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static void fail(const char *what) {
     perror(what);
     exit(1);
+}
+
+static uint64_t monotonic_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+// MARK: how long it took
+
+static void note_duration(uint64_t us) {
+    int octave = us < STEPS ? 0 : 64 - STEP_BITS - __builtin_clzll(us);
+    uint64_t bucket = octave == 0 ? us : (uint64_t)octave * (STEPS / 2) + (us >> octave);
+    took[bucket < OCTAVES * STEPS ? bucket : OCTAVES * STEPS - 1]++;
+}
+
+static uint64_t bucket_us(uint64_t bucket) {
+    if (bucket < STEPS) return bucket;
+    uint64_t octave = bucket / (STEPS / 2) - 1;
+    return (bucket - octave * (STEPS / 2)) << octave;
+}
+
+static uint64_t duration_us(double share) {
+    uint64_t all = 0, below = 0;
+    for (int i = 0; i < OCTAVES * STEPS; i++) all += took[i];
+    for (int i = 0; i < OCTAVES * STEPS; i++)
+        if ((below += took[i]) > (uint64_t)((double)all * share)) return bucket_us((uint64_t)i);
+    return 0;
 }
 
 // MARK: protobuf
@@ -90,8 +117,12 @@ static void count_span(int destination, const uint8_t *at, uint64_t length) {
     if (expected == 0) return;
     const uint8_t *end = at + length;
     for (struct field field; at < end && (at = next_field(at, end, &field));) {
-        if (field.number != 2 || field.length != 8) continue;
         uint64_t id;
+        if (field.number == 1 && field.length == 16) {
+            memcpy(&id, field.at, 8);
+            note_duration((arrived_ns - __builtin_bswap64(id)) / 1000);
+        }
+        if (field.number != 2 || field.length != 8) continue;
         memcpy(&id, field.at, 8);
         id = __builtin_bswap64(id);
         if (id == 0 || id > expected) break;
@@ -136,8 +167,9 @@ static int stats(char *text, size_t room) {
     }
     length += snprintf(
         text + length, room - (size_t)length,
-        "},\"spans\":%" PRIu64 ",\"unique\":%" PRIu64 ",\"repeated\":%" PRIu64 ",\"unknown\":%" PRIu64 "}", spans, unique, repeated,
-        unknown);
+        "},\"spans\":%" PRIu64 ",\"unique\":%" PRIu64 ",\"repeated\":%" PRIu64 ",\"unknown\":%" PRIu64
+        ",\"took_us\":{\"p50\":%" PRIu64 ",\"p99\":%" PRIu64 "}}",
+        spans, unique, repeated, unknown, duration_us(0.50), duration_us(0.99));
     return length;
 }
 
@@ -167,11 +199,14 @@ static int destination_of(const char *head) {
 static bool serve(struct client *client, const char *head, const char *body, uint64_t length) {
     if (!strncmp(head, "GET /stats", 10)) {
         char text[4096];
-        return answer(client->fd, "200 OK", "application/json", text, stats(text, sizeof text));
+        int written = stats(text, sizeof text);
+        if (!strncmp(head, "GET /stats/last", 15)) memset(took, 0, sizeof took);
+        return answer(client->fd, "200 OK", "application/json", text, written);
     }
     if (strncmp(head, "POST ", 5)) return answer(client->fd, "405 Method Not Allowed", "text/plain", "", 0);
     if (header(head, "Content-Encoding")) return answer(client->fd, "415 Unsupported Media Type", "text/plain", "", 0);
-    last_at = now();
+    arrived_ns = monotonic_ns();
+    last_at = (double)arrived_ns / 1e9;
     if (requests++ == 0) first_at = last_at;
     bytes_total += length;
     static const int path[] = {1, 2, 2, 0};
