@@ -38,6 +38,8 @@ public final class DeliveryEngine: Sendable {
                 opened.broadcast()
                 return
             }
+            // What cannot be settled is not sent: a start may find the disk failing.
+            loop.spoolFails = log.status.refusal == .ioError
             inbox.withLock { $0.waker = http.waker }
             opened.withLock { $0 = .success(()) }
             opened.broadcast()
@@ -87,14 +89,14 @@ public final class DeliveryEngine: Sendable {
     private func heard(_ event: SpoolEvent) {
         switch event {
         case .committed: inbox.withLock { Self.wake(&$0) }
-        case .trouble: post { $0.spoolFails = true }
+        case .trouble, .damaged: post { $0.spoolFails = true }
         case .recovered, .repaired: post { $0.spoolFails = false }
         case .pressure(let consumer, let through, let dropOldest):
             post { loop in
                 guard let lane = loop.lane(consumer: consumer) else { return }
                 loop.expire(lane, through: through, reason: dropOldest ? "drop_oldest" : "backlog")
             }
-        case .full, .agedOut: break
+        case .full, .agedOut, .walReplaced: break
         }
     }
 

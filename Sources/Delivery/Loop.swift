@@ -370,11 +370,31 @@ final class Loop {
             while to < batch.spans.count, present.contains(batch.spans.id(at: to)) == isThere { to += 1 }
             if isThere {
                 lane.waiting.append(batch.part(from..<to, suspect: false, deliveriesSeen: batch.deliveriesSeen))
-            } else if case .log(let ids) = batch.spans[from..<to] {
-                lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
-                tell(.lost(destination: lane.name, spans: Int64(ids.count)))
+            } else {
+                switch batch.spans[from..<to] {
+                case .log(let ids):
+                    lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
+                    tell(.lost(destination: lane.name, spans: Int64(ids.count)))
+                case .letters(let ids): bury(unreadable: ids, lane)
+                }
             }
             from = to
+        }
+    }
+
+    /// Letters that were due and whose span cannot be read: gone meanwhile, which is booked, or damaged. Those wait for a person, or they would
+    /// be due again at once, for ever.
+    private func bury(unreadable ids: [Int64], _ lane: Lane) {
+        for id in ids {
+            do throws(SpoolError) {
+                guard var letter = try reader.deadLetter(consumer: lane.consumer, span: id) else { continue }
+                (letter.state, letter.reason, letter.nextAt) = (.dead, "damaged", nil)
+                letter.detail = "its span cannot be read any more"
+                lane.settleLetters([DeadLetterRetry(span: id, failed: letter)], delivered: Tally(), in: log)
+                tell(.deadLetters(destination: lane.name, spans: 1, reason: letter.reason, status: 0, detail: letter.detail))
+            } catch {
+                failedToRead(lane, error)
+            }
         }
     }
 
@@ -647,7 +667,7 @@ final class Loop {
     /// Makes a dead letter of a batch of one span.
     private func bury(_ batch: Batch, _ lane: Lane, reason: String, status: Int, detail: String) {
         let id = batch.spans.first
-        let letter = letter(batch, lane, state: .dead, reason: reason, status: status, detail: detail, nextAt: nil)
+        guard let letter = letter(batch, lane, state: .dead, reason: reason, status: status, detail: detail, nextAt: nil) else { return }
         switch batch.spans {
         case .log:
             lane.settle(
@@ -663,8 +683,10 @@ final class Loop {
     /// Sets a span aside that fails again and again while others go through; it is tried again by itself, ever more rarely.
     private func park(_ batch: Batch, _ lane: Lane) {
         let id = batch.spans.first
-        var letter = letter(
-            batch, lane, state: .parked, reason: batch.lastReason, status: batch.lastStatus, detail: batch.lastDetail, nextAt: nil)
+        guard
+            var letter = letter(
+                batch, lane, state: .parked, reason: batch.lastReason, status: batch.lastStatus, detail: batch.lastDetail, nextAt: nil)
+        else { return }
         let wait = Duration.seconds(60) * min(max(letter.attempts, 1), 60)
         let nextAt = Int64(clock.wall() / 1_000_000) + Int64(wait.nanosecondsClamped / 1_000_000)
         letter.nextAt = nextAt
@@ -680,13 +702,29 @@ final class Loop {
         tell(.parked(destination: lane.name, spans: 1, reason: batch.lastReason, next: wait))
     }
 
+    /// The letter that a batch of one span becomes. Nil where the span cannot be read now, without which there is no letter: it is tried
+    /// again; or where it is gone.
     private func letter(
         _ batch: Batch, _ lane: Lane, state: DeadLetter.State, reason: String, status: Int, detail: String, nextAt: Int64?
-    ) -> DeadLetter {
+    ) -> DeadLetter? {
         let now = Int64(clock.wall() / 1_000_000)
-        let view = (try? load(batch, lane))?.first
-        let stored = view.map { view in StoredSpan(entry: view.entry, bytes: view.withBytes { Array($0) }) }
-        let before = batch.isOfLog ? nil : try? reader.deadLetter(consumer: lane.consumer, span: batch.spans.first)
+        var stored: StoredSpan?
+        var before: DeadLetter?
+        do throws(SpoolError) {
+            if batch.isOfLog {
+                guard let view = try load(batch, lane).first else {
+                    vanished(batch, found: [], lane)
+                    return nil
+                }
+                stored = StoredSpan(entry: view.entry, bytes: view.withBytes { Array($0) })
+            } else {
+                before = try reader.deadLetter(consumer: lane.consumer, span: batch.spans.first)
+            }
+        } catch {
+            lane.waiting.append(batch)
+            failedToRead(lane, error)
+            return nil
+        }
         return DeadLetter(
             consumer: lane.consumer, span: batch.spans.first, state: state, reason: reason, status: status, detail: brief(detail),
             attempts: batch.attempts + (before?.attempts ?? 0),

@@ -218,12 +218,9 @@ extension Logger {
         tell(.info, "wal_free", "spool \(path): the write-ahead log is short again, \(bytes.humanBytes)", ["path": path, "bytes": bytes])
     }
 
-    /// The spool is a corrupt file and was set aside; a new one takes its place.
-    public func spoolCorrupt(path: String, setAside: String, text: String) {
-        tell(
-            .error, "spool_corrupt",
-            "spool \(path) is corrupt (\(text)) and was set aside as \(setAside); check the disk, and keep that file until you know the cause",
-            ["path": path, "set_aside": setAside, "reason": text])
+    /// The spool's file is damaged or gone, and it could not be mended yet: nothing is taken until it is.
+    public func spoolDamaged(path: String, text: String) {
+        tell(.error, "spool_damaged", "spool \(path): \(text)", ["path": path])
     }
 
     /// The file was damaged or taken away, and what could be read goes on; `sentence` says all of it.
@@ -231,15 +228,12 @@ extension Logger {
         tell(.error, "spool_repaired", "spool \(path): \(sentence)", ["path": path, "lost": lost])
     }
 
-    /// What could be read of a corrupt spool is in the new one.
-    public func spoolRecovered(path: String, spans: Int, lost: Int, took time: Duration) {
+    /// Somebody removed the WAL while the daemon had it open; nothing is lost by that.
+    public func walReplaced(path: String) {
         tell(
-            lost > 0 ? .error : .info, "spool_recovered",
-            """
-            spool \(path): recovered \(counted(spans, "span")) in \(time.human); \
-            \(lost > 0 ? "\(lost.grouped) could not be read and are counted as lost: restore a backup if they matter" : "none is missing")
-            """,
-            ["path": path, "spans": spans, "lost": lost])
+            .warning, "wal_replaced",
+            "spool \(path): somebody took its WAL away while tracefwd runs; all that it held is in the file, nothing is lost",
+            ["path": path])
     }
 
     /// Intake shuts: no space by `spool.max_size`, or none on the disk. `policy` is `when_full`; `walBytes` are those of a write-ahead log

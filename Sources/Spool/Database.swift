@@ -42,8 +42,7 @@ final class Database {
             throw error
         }
         handle = opened
-        // For readers that meet a checkpoint's end. The writer is the only one of its kind, and waits no longer for readers than this.
-        sqlite3_busy_timeout(handle, readOnly ? 5_000 : 100)
+        sqlite3_busy_timeout(handle, Self.patience)
     }
 
     deinit { sqlite3_close_v2(handle) }
@@ -131,8 +130,14 @@ final class Database {
         }
     }
 
-    /// Copies the WAL into the database file. True where all of it could be copied (no reader held it).
-    func checkpoint(truncate: Bool) throws(SQLiteError) -> Bool {
+    /// Milliseconds for which a statement waits for another process: the writer is meant to be the only one that writes.
+    private static let patience: Int32 = 5_000
+
+    /// Copies the WAL into the database file. True where all of it could be copied (no reader held it); who reads is waited for only as long
+    /// as `milliseconds`, since acks wait meanwhile.
+    func checkpoint(truncate: Bool, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
+        sqlite3_busy_timeout(handle, milliseconds)
+        defer { sqlite3_busy_timeout(handle, Self.patience) }
         var inLog: Int32 = 0
         var copied: Int32 = 0
         let mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE

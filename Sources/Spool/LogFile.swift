@@ -52,14 +52,16 @@ struct Books: Sendable {
 final class LogFile {
     let options: SpoolOptions
     private var database: Database
-    private let lock: any DiskLock
+    private var lock: any DiskLock
     private var books: Books
     private(set) var oldest: Bounds?
     /// Bytes of used pages and WAL.
     private(set) var usedBytes = 0
     /// What was mended when the file was opened, or since.
     private(set) var repair: SpoolRepair?
-    private var files: (database: FileIdentity?, wal: FileIdentity?)
+    private var files = Files()
+    /// Whether the checkpoint that comes first has copied all: before, nothing may be acknowledged.
+    private(set) var isCheckpointed: Bool
 
     var nextID: Int64 { books.nextID }
     var logOffset: Int64 { books.logOffset }
@@ -93,18 +95,19 @@ final class LogFile {
         try disk.prepare(path)
         lock = try disk.lock(path + ".lock", of: path)
         try Rebuild.finish(path, disk)
-        let isNew = disk.size(path) ?? 0 == 0
         let witness = Witness(lock.read())
+        var opened: Opened
         do throws(SpoolError) {
-            (database, books) = try Self.openOnFullDisk(options)
+            opened = try Self.openOnFullDisk(options)
         } catch {
             // What is no database at all and has never been ours stays as it is, under its name.
             guard error.isDamage, witness != nil || !error.isNoDatabase else { throw error }
             repair = try Rebuild.run(options, reason: "\(error)", witness: witness, beat: beat)
-            (database, books) = try Self.open(options)
+            opened = try Self.open(options)
         }
+        (database, books, isCheckpointed) = (opened.database, opened.books, opened.isCheckpointed)
         try inFile(path) { () throws(SQLiteError) in
-            try mendEnd(witness, isNew: isNew)
+            try mendEnd(witness, formerID: opened.formerID)
             try refreshOldest()
             try measure()
         }
@@ -113,26 +116,35 @@ final class LogFile {
     }
 
     /// A connection that is ready to write, and what the file says.
-    private static func open(_ options: SpoolOptions) throws(SpoolError) -> (Database, Books) {
+    private struct Opened {
+        var database: Database
+        var books: Books
+        /// The spool's id as it was found; nil where the file has never had one.
+        var formerID: String?
+        /// False where somebody who reads the file was in the way.
+        var isCheckpointed: Bool
+    }
+
+    private static func open(_ options: SpoolOptions) throws(SpoolError) -> Opened {
         let path = options.path
         let database = try inFile(path) { () throws(SQLiteError) in
             try Database(path: path, readOnly: false, vfs: options.disk.vfs)
         }
         try Schema.check(database, path: path)
-        try inFile(path) { () throws(SQLiteError) in
+        let (isCheckpointed, formerID) = try inFile(path) { () throws(SQLiteError) in
             try Schema.configure(database, durability: options.durability)
             database.countFrames()
             try Schema.migrate(database)
-            _ = try database.checkpoint(truncate: true)
-            try identify(database)
+            let isCheckpointed = try database.checkpoint(truncate: true, waitingFor: 2_000)
+            return (isCheckpointed, try identify(database))
         }
         let (books, damage) = try inFile(path) { () throws(SQLiteError) in try load(database) }
         if let damage { throw .damaged(path: path, what: damage) }
-        return (database, books)
+        return Opened(database: database, books: books, formerID: formerID, isCheckpointed: isCheckpointed)
     }
 
     /// A full disk must not keep the daemon from delivering what lies on it: the reserve makes the room that SQLite needs to start.
-    private static func openOnFullDisk(_ options: SpoolOptions) throws(SpoolError) -> (Database, Books) {
+    private static func openOnFullDisk(_ options: SpoolOptions) throws(SpoolError) -> Opened {
         do throws(SpoolError) {
             return try open(options)
         } catch {
@@ -187,12 +199,13 @@ final class LogFile {
     }
 
     /// The spool's UUID. A file that was copied to another machine gets one of its own there. It goes into the file itself at once: a WAL
-    /// that is lost must not take it along.
-    private static func identify(_ database: Database) throws(SQLiteError) {
+    /// that is lost must not take it along. Returns the one that was found.
+    private static func identify(_ database: Database) throws(SQLiteError) -> String? {
         let machine = SpoolIdentity.machineID
-        let known = try database.integer(
-            "SELECT 1 FROM meta WHERE key = 'machine' AND value = ? AND EXISTS (SELECT 1 FROM meta WHERE key = 'spool_id')", .text(machine))
-        guard known == nil else { return }
+        var meta: [String: String] = [:]
+        try database.each("SELECT key, value FROM meta WHERE key IN ('spool_id', 'machine')") { row in meta[row.text(0)] = row.text(1) }
+        let found = meta["spool_id"]
+        guard found == nil || meta["machine"] != machine else { return found }
         try database.transaction { () throws(SQLiteError) in
             try database.run(
                 "INSERT OR REPLACE INTO meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(SpoolIdentity.uuid()),
@@ -200,12 +213,13 @@ final class LogFile {
             try database.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
         }
         _ = try database.checkpoint(truncate: true)
+        return found
     }
 
     /// Ids that were given out and are not in the file any more are lost, and stay given out.
-    private func mendEnd(_ witness: Witness?, isNew: Bool) throws(SQLiteError) {
+    private func mendEnd(_ witness: Witness?, formerID: String?) throws(SQLiteError) {
         var end = books.lastSettled
-        if let witness, isNew || witness.spoolID == books.spoolID { end = max(end, witness.lastID) }
+        if let witness, formerID == nil || witness.spoolID == formerID { end = max(end, witness.lastID) }
         if end >= books.nextID {
             let lost = books.nextID...end
             let offset = max(books.logOffset, witness?.logOffset ?? 0)
@@ -213,7 +227,7 @@ final class LogFile {
                 try Schema.insertHole(lost, receivedAt: books.lastReceived, offset: offset, into: database)
             }
             (books.nextID, books.logOffset) = (end + 1, offset)
-            repair = (repair ?? SpoolRepair(reason: isNew ? "its file was gone" : "its newest commits were gone")).losing(lost)
+            repair = (repair ?? SpoolRepair(reason: formerID == nil ? "its file was gone" : "its newest commits were gone")).losing(lost)
         }
         lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
     }
@@ -222,6 +236,8 @@ final class LogFile {
 
     /// What is read of a damaged file, and what was in memory, goes on in a fresh one; see `Rebuild`.
     func rebuild(reason: String, beat: @escaping () -> Void) throws(SpoolError) -> SpoolRepair {
+        // Whoever takes the database away may take the lock's file along: two daemons must not write.
+        try renewLock()
         let repair = try Rebuild.run(options, reason: reason, from: database, books: books, beat: beat)
         database.leaveFiles()
         try reopen()
@@ -229,37 +245,63 @@ final class LogFile {
         return repair
     }
 
-    /// Somebody took the WAL away under its name: what it holds goes into the file, and a new one is begun.
-    func replaceWAL() throws(SpoolError) {
-        let path = options.path
-        guard try inFile(path, { () throws(SQLiteError) in try database.checkpoint(truncate: true) }) else { return }
+    /// Somebody took the WAL away under its name: what it holds goes into the file, and a new one is begun. False where somebody reads it:
+    /// nothing is done then.
+    func replaceWAL() throws(SpoolError) -> Bool {
+        guard try inFile(options.path, { () throws(SQLiteError) in try database.checkpoint(truncate: true, waitingFor: 2_000) }) else {
+            return false
+        }
         database.leaveFiles()
-        disk.remove(path + "-shm")
         try reopen()
+        return true
     }
 
+    /// Takes the lock where its file is not the one that is held any more.
+    func renewLock() throws(SpoolError) {
+        guard disk.identity(lockPath) != files.lock else { return }
+        lock = try disk.lock(lockPath, of: options.path)
+        lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
+        files.lock = disk.identity(lockPath)
+    }
+
+    private var lockPath: String { options.path + ".lock" }
+
     private func reopen() throws(SpoolError) {
-        (database, books) = try Self.open(options)
+        let opened = try Self.open(options)
+        (database, books, isCheckpointed) = (opened.database, opened.books, opened.isCheckpointed)
         try inFile(options.path) { () throws(SQLiteError) in
-            try mendEnd(nil, isNew: false)
+            try mendEnd(nil, formerID: opened.formerID)
             try refreshOldest()
             try measure()
         }
         noteFiles()
     }
 
-    /// What somebody took away behind the daemon's back.
-    enum Gone { case database, wal }
+    /// What somebody took away behind the daemon's back. Of the index (`-shm`) SQLite keeps one for each file in a process, so it goes with
+    /// the file.
+    enum Gone { case database, wal, lock }
 
     /// Whether the files still are where they were.
     var gone: Gone? {
-        if disk.identity(options.path) != files.database { return .database }
-        let wal = disk.identity(options.path + "-wal")
-        if files.wal == nil { files.wal = wal }
-        return wal == files.wal ? nil : .wal
+        let now = identities
+        if now.database != files.database || (files.index != nil && now.index != files.index) { return .database }
+        if files.wal == nil { files.wal = now.wal }
+        if now.wal != files.wal { return .wal }
+        return now.lock == files.lock ? nil : .lock
     }
 
-    private func noteFiles() { files = (disk.identity(options.path), disk.identity(options.path + "-wal")) }
+    private struct Files {
+        var database, wal, index, lock: FileIdentity?
+    }
+
+    private var identities: Files {
+        let path = options.path
+        return Files(
+            database: disk.identity(path), wal: disk.identity(path + "-wal"), index: disk.identity(path + "-shm"),
+            lock: disk.identity(lockPath))
+    }
+
+    private func noteFiles() { files = identities }
 
     // MARK: Commit
 
@@ -308,9 +350,10 @@ final class LogFile {
 
     private func write(_ settlement: Settlement, to consumer: inout Consumer) throws(SQLiteError) {
         consumer.cursor = settlement.cursor
+        // With the base: a seek that was said to have failed may have come to pass on the disk all the same.
         try database.run(
-            "UPDATE consumers SET position = ?, settled = ? WHERE id = ?", .integer(consumer.cursor.position),
-            .text(consumer.cursor.settledText), .integer(consumer.id))
+            "UPDATE consumers SET base = ?, position = ?, settled = ? WHERE id = ?", .integer(consumer.base),
+            .integer(consumer.cursor.position), .text(consumer.cursor.settledText), .integer(consumer.id))
         for (key, tally) in settlement.tallies {
             try add(consumer.id, key, tally)
             consumer.ledger[key, default: Tally()] += tally

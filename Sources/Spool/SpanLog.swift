@@ -39,6 +39,10 @@ public enum SpoolEvent: Sendable {
     case agedOut(letters: Int64)
     /// The file was damaged or taken away; what could be read goes on in a fresh one.
     case repaired(SpoolRepair)
+    /// The file is damaged or gone, and no fresh one could be made yet, in words: told once for each reason.
+    case damaged(String)
+    /// Somebody took the WAL away; all that it held is in the file, and a new one is begun.
+    case walReplaced
 }
 
 /// The spool as it was after the last commit.

@@ -1,3 +1,4 @@
+import CSQLite
 import Synchronization
 import Threading
 
@@ -71,8 +72,8 @@ final class Writer {
         case diskFull
         /// `max_size` is used up, and nobody may give way.
         case sizeFull
-        /// The file is damaged or gone, and a fresh one could not be made yet: tried again at this time.
-        case damaged(String, retryAt: UInt64)
+        /// The file is damaged or gone, for a reason, and a fresh one could not be made yet, for another: tried again at this time.
+        case damaged(String, problem: String = "", retryAt: UInt64 = 0)
 
         var refusal: Refusal {
             switch self {
@@ -105,7 +106,13 @@ final class Writer {
         let lastReceived = file.lastReceived
         queue.withLock { $0.commits = CommitQueue(lastReceived: lastReceived) }
         _ = guardian.observe(wall: clock.wall(), boot: clock.boot(), synchronised: clock.synchronised())
-        set(file.hasReserve ? nil : .diskFull)
+        if file.isCheckpointed {
+            set(file.hasReserve ? nil : .diskFull)
+        } else {
+            set(
+                .failing(SQLiteError(code: SQLITE_BUSY, message: "its WAL cannot be copied into it", during: "the checkpoint of the start"))
+            )
+        }
         wakesAt = nextWake()
     }
 
@@ -173,7 +180,7 @@ final class Writer {
     private func nextWake() -> UInt64? {
         let now = clock.monotonic()
         if let trouble {
-            if case .damaged(_, let retryAt) = trouble { return retryAt }
+            if case .damaged(_, _, let retryAt) = trouble { return retryAt }
             // Where trimming may lead out of it, it goes on at once, though not in a circle; where a destination may, it is asked again.
             if trouble.refusal == .full, file.canTrim(now: clock.wall(), pressed: true) { return now + Self.second / 50 }
             if case .sizeFull = trouble { return now + Self.second / 10 }
@@ -205,7 +212,7 @@ final class Writer {
     private func fail(_ error: SQLiteError) {
         lastFailure = error
         if error.isCorrupt {
-            set(.damaged("\(error)", retryAt: 0))
+            set(.damaged("\(error)"))
             shared.tell(.trouble(error))
         } else if error.isFull {
             file.releaseReserve()
@@ -230,7 +237,7 @@ final class Writer {
     private func recover() {
         do throws(SQLiteError) {
             switch trouble {
-            case .damaged(let reason, let retryAt): return repair(reason, retryAt: retryAt)
+            case .damaged(let reason, let problem, let retryAt): return repair(reason, problem, retryAt: retryAt)
             case .failing: guard try file.checkpoint(truncate: true) else { return }
             case .diskFull: guard try file.checkpoint(truncate: true), file.retakeReserve() else { return }
             case .sizeFull:
@@ -255,7 +262,7 @@ final class Writer {
     }
 
     /// Makes a fresh file of the damaged one. Where that fails (no space for it, above all) it is tried again, not too often: it reads all.
-    private func repair(_ reason: String, retryAt: UInt64) {
+    private func repair(_ reason: String, _ before: String, retryAt: UInt64) {
         guard clock.monotonic() >= retryAt else { return }
         do throws(SpoolError) {
             let report = try file.rebuild(reason: reason, beat: beat)
@@ -268,7 +275,9 @@ final class Writer {
         } catch {
             // The old file stays beside the new one, so it takes twice the space.
             if case .sqlite(_, let inner) = error, inner.isFull { file.releaseReserve() }
-            set(.damaged("\(reason); making a fresh file: \(error)", retryAt: clock.monotonic() + 30 * Self.second))
+            let problem = "no fresh file could be made of it: \(error). It needs \(file.usedBytes) bytes of space beside the old one"
+            set(.damaged(reason, problem: problem, retryAt: clock.monotonic() + 30 * Self.second))
+            if problem != before { shared.tell(.damaged("\(reason); \(problem)")) }
         }
     }
 
@@ -279,15 +288,20 @@ final class Writer {
         lookedAt = clock.monotonic()
         switch file.gone {
         case nil: return
-        case .database: set(.damaged("somebody took its file away", retryAt: 0))
+        case .database: set(.damaged("somebody took its file away"))
         case .wal:
             do throws(SpoolError) {
-                try file.replaceWAL()
+                guard try file.replaceWAL() else { return set(.damaged("somebody took its WAL away while somebody else reads it")) }
                 shared.generation.next()
+                shared.tell(.walReplaced)
             } catch {
-                set(.damaged("somebody took its WAL away: \(error)", retryAt: 0))
+                set(.damaged("somebody took its WAL away: \(error)"))
             }
+        case .lock:
+            do throws(SpoolError) { try file.renewLock() } catch { set(.damaged("somebody took its lock away: \(error)")) }
         }
+        // What was just found is mended before anything else is taken.
+        if case .damaged = trouble { recover() }
     }
 
     /// Between commits: keeps the WAL short, and takes space back in the order of DESIGN.md section 3.
@@ -295,6 +309,7 @@ final class Writer {
         if trouble?.forbidsCommits ?? false { return }
         do throws(SQLiteError) {
             try lookAfterFiles()
+            if trouble?.forbidsCommits ?? false { return }
             if file.uncopiedBytes >= checkpointBytes, clock.monotonic() >= checkpointAt {
                 // A passive checkpoint lets the next commit begin the WAL anew, and waits for nobody. One that grew long under a reader, who
                 // has gone, is cut; while he is there a try now and then is enough, since each reads all of it.
@@ -377,8 +392,12 @@ final class Writer {
     private var words: String {
         switch trouble {
         case nil: ""
+        case .failing(let error) where error.primary == SQLITE_BUSY:
+            "another process uses the spool's file (a sqlite3 shell? a backup?): \(error)"
         case .failing(let error): "the disk failed a commit: \(error)"
-        case .damaged(let reason, _): "the spool's file is damaged: \(reason). What can be read of it will go on in a fresh file"
+        case .damaged(let reason, let problem, _):
+            "the spool's file is damaged: \(reason). "
+                + (problem.isEmpty ? "What can be read of it will go on in a fresh file" : problem)
         case .diskFull: "the disk is full: free some space where the spool lies"
         case .sizeFull where file.walBytes > file.options.maxSize / 2:
             "somebody reads the spool's file in one long transaction (a sqlite3 shell?) and its WAL has grown to \(file.walBytes) bytes: end that"

@@ -42,7 +42,9 @@ final class JournalBridge: Sendable {
             case .block(let patience): "block \(patience)"
             }
         acceptedBefore = log.status.accepted
-        state = Mutex(State(accepted: log.status.accepted))
+        state = Mutex(State(accepted: log.status.accepted, troubleSince: Clock.system.monotonic()))
+        // What the start had to mend, before anybody could listen.
+        if let repair = log.status.repair { tell(.repaired(repair)) }
     }
 
     /// What this run has done.
@@ -87,6 +89,10 @@ final class JournalBridge: Sendable {
             }
         case .agedOut(let letters):
             logger.platformNote("spool", "\(letters) dead letters were let go: older than spool.dead_letters.retain, or over its max_size")
+        case .damaged(let text):
+            begin(full: false)
+            logger.spoolDamaged(path: log.options.path, text: text)
+        case .walReplaced: logger.walReplaced(path: log.options.path)
         case .repaired(let repair):
             logger.spoolRepaired(path: log.options.path, sentence: repair.sentence, lost: Int(repair.spansLost))
         case .pressure: break

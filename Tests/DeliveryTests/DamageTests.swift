@@ -77,6 +77,23 @@ struct DamageTests {
         try expectLost(21...24, world)
     }
 
+    @Test("a dead letter whose span is damaged waits for a person when it is replayed; the loop does not turn in a circle")
+    func unreadableLetter() throws {
+        let world = try world()
+        world.wire.script = { $0.spans.contains(7) ? .status(400) : .status(200) }
+        world.run(.seconds(30))
+        #expect(try world.letters().map(\.span) == [7])
+        try world.damage(["UPDATE dead_spans SET payload = zeroblob(length(payload))"])
+        let consumer = try world.consumer().id
+        #expect(try world.log.replay(consumer: consumer, DeadLetterFilter()) == 1)
+        world.loop.lettersChanged(consumer)
+        world.wire.script = { _ in .status(200) }
+        world.run(.seconds(30))
+        let letter = try #require(try world.letters().first)
+        #expect(letter.state == .dead && letter.reason == "damaged" && letter.nextAt == nil)
+        try world.checkBooks()
+    }
+
     @Test("the newest segment cannot be read: it is lost without waiting for a newer one")
     func unreadableEnd() throws {
         let world = try world()

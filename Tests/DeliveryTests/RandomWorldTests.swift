@@ -118,7 +118,7 @@ struct RandomWorldTests {
         }
     }
 
-    private static func anySpec(_ name: String, using random: inout SeededRandom) -> DestinationSpec {
+    static func anySpec(_ name: String, using random: inout SeededRandom) -> DestinationSpec {
         var destination = TestDestination()
         destination.declaration.order = random.chance(4) ? .log : .none
         destination.declaration.limits = BatchLimits(spans: .random(in: 1...30, using: &random), bytes: random.chance(3) ? 500 : 10_000)

@@ -16,6 +16,8 @@ struct Sent {
 enum Answer {
     case status(Int, headers: [String: String] = [:], body: String = "", after: Duration = .milliseconds(10))
     case networkError(after: Duration = .milliseconds(10))
+    /// The platform takes what it was sent, and the connection ends before anybody hears of it.
+    case lostAnswer(after: Duration = .milliseconds(10))
     /// No answer until the request's own time is over.
     case hang
 }
@@ -24,10 +26,15 @@ enum Answer {
 final class ScriptedWire: HTTPTransport {
     var script: (Sent) -> Answer = { _ in .status(200) }
     private(set) var sent: [Sent] = []
+    /// Whether `sent` is kept: a long run would fill the memory with it.
+    var keepsSent = true
+    private(set) var sentCount = 0
     /// How often the platform took each span, by destination.
     private(set) var taken: [String: [Int64: Int]] = [:]
     private(set) var mostAtOnce: [String: Int] = [:]
     private var underWay: [(sent: Sent, answerAt: UInt64, answer: Answer)] = []
+    /// Told of what a platform took, and whether delivery hears of it.
+    var took: (_ destination: String, _ spans: [Int64], _ heard: Bool) -> Void = { _, _, _ in }
     private let time: PlayedTime
 
     init(_ time: PlayedTime) { self.time = time }
@@ -40,11 +47,12 @@ final class ScriptedWire: HTTPTransport {
         let spans = String(decoding: request.body, as: UTF8.self).split(separator: " ").compactMap { Int64($0) }
         let now = time.monotonic
         let one = Sent(token: token, destination: request.url, spans: spans, at: now, request: request)
-        sent.append(one)
+        sentCount += 1
+        if keepsSent { sent.append(one) }
         let answer = script(one)
         let wait: Duration
         switch answer {
-        case .status(_, _, _, let after), .networkError(let after): wait = min(after, timeouts.total)
+        case .status(_, _, _, let after), .networkError(let after), .lostAnswer(let after): wait = min(after, timeouts.total)
         case .hang: wait = timeouts.total
         }
         underWay.append((one, now + wait.nanosecondsClamped, answer))
@@ -61,13 +69,16 @@ final class ScriptedWire: HTTPTransport {
                 let response = Response(status: status, headers: headers, body: Array(body.utf8))
                 take(sent, response)
                 return (sent.token, .success(response))
+            case .lostAnswer:
+                take(sent, Response(status: 200), heard: false)
+                return (sent.token, .failure(TransportError(description: "connection reset")))
             case .networkError: return (sent.token, .failure(TransportError(description: "connection refused")))
             case .hang: return (sent.token, .failure(TransportError(description: "timed out", timedOut: true)))
             }
         }
     }
 
-    private func take(_ sent: Sent, _ response: Response) {
+    private func take(_ sent: Sent, _ response: Response, heard: Bool = true) {
         let count: [Int64] =
             switch TestDestination().judge(response, to: sent.request) {
             case .delivered: sent.spans
@@ -77,6 +88,7 @@ final class ScriptedWire: HTTPTransport {
             default: []
             }
         for span in count { taken[sent.destination, default: [:]][span, default: 0] += 1 }
+        took(sent.destination, count, heard)
     }
 
     func wait(_ time: Duration?) {}

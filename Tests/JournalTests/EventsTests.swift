@@ -99,17 +99,11 @@ import Testing
                 + "and it takes space until that ends; `fuser -v s.db` shows who"
         ),
         ({ $0.walFree(path: "s.db", bytes: 65_536) }, "info spool s.db: the write-ahead log is short again, 64 KiB"),
+        ({ $0.spoolDamaged(path: "s.db", text: "malformed") }, "error spool s.db: malformed"),
+        ({ $0.spoolRepaired(path: "s.db", sentence: "it was damaged", lost: 3) }, "error spool s.db: it was damaged"),
         (
-            { $0.spoolCorrupt(path: "s.db", setAside: "s.db.corrupt-1", text: "malformed") },
-            "error spool s.db is corrupt (malformed) and was set aside as s.db.corrupt-1; check the disk, and keep that file until you know the cause"
-        ),
-        (
-            { $0.spoolRecovered(path: "s.db", spans: 900, lost: 100, took: .seconds(4)) },
-            "error spool s.db: recovered 900 spans in 4 s; 100 could not be read and are counted as lost: restore a backup if they matter"
-        ),
-        (
-            { $0.spoolRecovered(path: "s.db", spans: 900, lost: 0, took: .seconds(4)) },
-            "info spool s.db: recovered 900 spans in 4 s; none is missing"
+            { $0.walReplaced(path: "s.db") },
+            "warning spool s.db: somebody took its WAL away while tracefwd runs; all that it held is in the file, nothing is lost"
         ),
         (
             { $0.spoolFull(path: "s.db", bytes: 10 << 30, bytesMax: 10 << 30, policy: "reject", onDisk: false) },

@@ -323,12 +323,9 @@ def test_after_a_reader_has_ended_the_log_is_short_again(held: Held) -> None:
 # ---------------------------------------------------------------------------------------------------- deleted files
 
 
-SILENT = pytest.mark.xfail(strict=True, reason="a WAL that was taken away is mended without a word")
-
-
 @pytest.mark.parametrize(
     ("suffix", "told"),
-    [pytest.param("", "took its file away", id="the file"), pytest.param("-wal", "took its WAL away", id="the WAL", marks=SILENT)],
+    [pytest.param("", "took its file away", id="the file"), pytest.param("-wal", "took its WAL away", id="the WAL")],
 )
 def test_a_spool_file_that_was_deleted(make_daemon: MakeDaemon, target: OTLPSink, healthy: OTLPSink, suffix: str, told: str) -> None:
     """What it held is still open in the daemon: that goes on under the old name, it is told, and nothing is lost, by a kill -9 neither."""
