@@ -8,8 +8,8 @@ DEBUG := .build/debug/tracefwd
 RELEASE := .build/release/tracefwd
 STATIC := .build-static/release/tracefwd
 
-.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench fuzz \
-  deb install clean
+.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench \
+  bench-cel bench-redaction fuzz simulate crash deb install clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,8 +76,22 @@ man: build ## Writes the manual pages below .build/man, and lints them where man
 bench: release ## Measures the release binary against the project's limits; writes .bench/result.json.
 	python3 Tests/bench/bench.py --binary $(RELEASE)
 
-fuzz: setup ## Fuzzes the parser for a minute (FUZZ_SECONDS=n for longer).
-	TRACEFWD_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) swift test --filter AgreementTests $(SWIFT_FLAGS)
+bench-cel: setup ## Measures conditions of the usual kinds.
+	swift run -c release $(SWIFT_FLAGS) cel-bench
+
+bench-redaction: setup ## Measures redaction against its limit of 200 MB/s, beside memchr on the same texts.
+	swift run -c release $(SWIFT_FLAGS) redaction-bench
+
+fuzz: setup ## Fuzzes the parsers for a minute each (FUZZ_SECONDS=n for longer).
+	TRACEFWD_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) swift test --filter 'AgreementTests|FuzzTests' $(SWIFT_FLAGS)
+
+simulate: setup ## Simulates lives in which everything fails (SEEDS=n, FIRST_SEED=n; one again: SEED=n).
+	SWIFT_DETERMINISTIC_HASHING=1 TRACEFWD_SEEDS=$(or $(SEEDS),2000) $(if $(FIRST_SEED),TRACEFWD_FIRST_SEED=$(FIRST_SEED)) \
+	  $(if $(SEED),TRACEFWD_SEED=$(SEED)) swift test --filter SimulationTests $(SWIFT_FLAGS)
+
+crash: release $(ACCEPTANCE_READY) ## Kills the daemon again and again and checks the books (ROUNDS=n SEED=n CRASH=--power-cuts).
+	TRACEFWD_BINARY=$(abspath $(RELEASE)) PYTHONPATH=Tests/acceptance $(VENV)/bin/python -m crash \
+	  --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED)) $(CRASH)
 
 deb: release-static ## Writes .build/deb/tracefwd_<version>_<arch>.deb, and lints it where lintian is there.
 	packaging/build-deb $(STATIC)

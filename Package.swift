@@ -22,12 +22,19 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CShim", dependencies: ["CSQLite", "CCurl", "CSystemd"]),
 
+        // RE2 (Debian's libre2) behind plain C.
+        .target(name: "CRegex", linkerSettings: [.linkedLibrary("re2")]),
+
         // What every room speaks of.
         .target(name: "SpanModel", dependencies: ["CShim", "CZlib"]),
         .target(name: "Journal", dependencies: ["CSystemd", "CShim", "Threading", .product(name: "Logging", package: "swift-log")]),
         .target(name: "Settings", dependencies: [.product(name: "Yams", package: "Yams")]),
 
         .target(name: "Threading", dependencies: ["CShim"]),
+        // What the rules stand on. They know nothing of spans; the pipeline will join them.
+        .target(name: "Patterns", dependencies: ["CRegex"]),
+        .target(name: "CEL", dependencies: ["Patterns"]),
+        .target(name: "Redaction", dependencies: ["CShim", "Patterns"]),
 
         // The path of a span, in its order.
         .target(name: "Intake", dependencies: ["SpanModel", "CShim"]),
@@ -49,14 +56,22 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
 
+        .executableTarget(name: "cel-bench", dependencies: ["CEL"], path: "Tests/bench/cel"),
+        .executableTarget(name: "redaction-bench", dependencies: ["Redaction"], path: "Tests/bench/redaction"),
+
+        // What several tests share: chance that can be repeated, and a disk in memory.
+        .target(name: "TestSupport", dependencies: ["CSQLite", "Spool"], path: "Tests/Support"),
+        .testTarget(name: "PatternsTests", dependencies: ["Patterns"]),
+        .testTarget(name: "CELTests", dependencies: ["CEL"]),
+        .testTarget(name: "RedactionTests", dependencies: ["Redaction", "CShim"]),
         .testTarget(name: "JournalTests", dependencies: ["Journal"]),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"]),
         .testTarget(name: "SpanModelTests", dependencies: ["SpanModel"]),
         .testTarget(name: "IntakeTests", dependencies: ["Intake"]),
-        .testTarget(name: "SpoolTests", dependencies: ["Spool"]),
+        .testTarget(name: "SpoolTests", dependencies: ["Spool", "TestSupport"]),
         .testTarget(name: "SourceTests", dependencies: ["Source"]),
         .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
-        .testTarget(name: "DeliveryTests", dependencies: ["Delivery"]),
+        .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "TestSupport"]),
         .testTarget(name: "DestinationsTests", dependencies: ["Destinations"]),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),
     ]

@@ -1,4 +1,4 @@
-import Regex
+import Patterns
 
 /// Checking of calls and operators: which signatures fit, and the node that runs the call best.
 extension Compiler {

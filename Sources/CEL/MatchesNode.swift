@@ -1,4 +1,4 @@
-import Regex
+import Patterns
 
 /// `text.matches(pattern)` with a constant pattern, compiled once.
 final class MatchesNode: ConditionNode {

@@ -1,5 +1,5 @@
 import Glibc
-import Regex
+import Patterns
 
 /// UTF-8 as bytes in memory: comparing, searching, counting characters (Unicode code points, which CEL counts).
 enum Text {

@@ -1,5 +1,5 @@
 import CShim
-import Regex
+import Patterns
 
 /// Which rule wants what: for each entity the index of the first rule that does, -1 where none does.
 final class Detectors: Sendable {

@@ -1,6 +1,6 @@
 // The search of one text: as JSON where it is a document, else as it stands.
 import CShim
-import Regex
+import Patterns
 
 /// A text on its way through a redactor, and the memory that this takes.
 struct Redaction: ~Copyable {

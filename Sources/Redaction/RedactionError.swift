@@ -1,4 +1,4 @@
-import Regex
+import Patterns
 
 /// Why a list of rules makes no redactor.
 public enum RedactionError: Error, Equatable, CustomStringConvertible {

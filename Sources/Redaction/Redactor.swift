@@ -4,7 +4,7 @@
 // rules are entities with their own replacements; a text that is a JSON document stays one, and is searched in its strings as they read, keys
 // and JSON within strings too (a bare number is a text, no document). Never keeps, logs or counts by value. Does not know: spans, attributes.
 // Start here, then Redaction.swift (one text), JSONRedaction.swift (a document), Scan.swift (one pass for all entities).
-import Regex
+import Patterns
 
 /// A list of rules, ready to be used by any number of threads at once.
 public struct Redactor: Sendable {

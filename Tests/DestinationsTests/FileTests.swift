@@ -80,8 +80,8 @@ struct FileTests {
     }
 
     @Test(
-        "a torn last line of a crash is cut back", arguments: ["", "{1}\n", "{1}\n{2}\n"],
-        ["", "{", "{\"a\":\"\(String(repeating: "x", count: 200_000))"])
+        "a torn last line of a crash is cut back, and the zeros of a power cut", arguments: ["", "{1}\n", "{1}\n{2}\n"],
+        ["", "{", "{\"a\":\"\(String(repeating: "x", count: 200_000))", String(repeating: "\0", count: 100)])
     func torn(whole: String, rest: String) throws {
         try folder.put("spans.ndjson", whole + rest)
         try sink().write(write("{9}\n"))

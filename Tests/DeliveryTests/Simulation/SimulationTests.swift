@@ -23,7 +23,7 @@ struct SimulationTests {
     @Test("nothing acknowledged is lost, nothing comes twice without a cause, and the books balance, whatever fails", arguments: seeds)
     func everythingFails(seed: UInt64) throws {
         let failures = try Plan(seed: seed).run()
-        let again = "SWIFT_DETERMINISTIC_HASHING=1 TRACEFWD_SEED=\(seed) swift test --filter SimulationTests"
+        let again = "make simulate SEED=\(seed)"
         #expect(failures.isEmpty, "\(failures.prefix(3).joined(separator: "\n"))\nagain: \(again)")
     }
 

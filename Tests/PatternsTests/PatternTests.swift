@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Regex
+@testable import Patterns
 
 @Suite struct PatternTests {
     @Test(
