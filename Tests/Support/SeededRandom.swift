@@ -1,12 +1,12 @@
 import Foundation
 
 /// Repeatable chance (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014: SplitMix64).
-public struct SeededRandom: RandomNumberGenerator, Sendable {
+package struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    public init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    public mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
         mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
@@ -14,6 +14,6 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
         return mixed ^ mixed >> 31
     }
 
-    public mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
-    public mutating func chance(_ oneIn: Int) -> Bool { below(oneIn) == 0 }
+    package mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
+    package mutating func chance(_ oneIn: Int) -> Bool { below(oneIn) == 0 }
 }

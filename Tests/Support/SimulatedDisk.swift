@@ -7,18 +7,18 @@ import Spool
 /// run can happen again.
 ///
 /// @unchecked Sendable: all that changes is touched inside `lock`, by the methods here and by the C functions in SimulatedVFS.swift.
-public final class SimulatedDisk: Disk, @unchecked Sendable {
+package final class SimulatedDisk: Disk, @unchecked Sendable {
     /// What SQLite asks of the disk.
-    public enum Operation: String, Sendable, CaseIterable { case open, read, write, truncate, sync, size, delete, access, shared }
+    package enum Operation: String, Sendable, CaseIterable { case open, read, write, truncate, sync, size, delete, access, shared }
 
     /// Which file it is for.
-    public enum Role: String, Sendable { case database, wal, other }
+    package enum Role: String, Sendable { case database, wal, other }
 
     /// One call. `number` counts all of them.
-    public struct Call: Sendable {
-        public var operation: Operation
-        public var role: Role
-        public var number: Int
+    package struct Call: Sendable {
+        package var operation: Operation
+        package var role: Role
+        package var number: Int
     }
 
     let lock = NSRecursiveLock()
@@ -31,20 +31,20 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
     private var fault: (Call) -> Int32? = { _ in nil }
     private var capacityBytes = Int.max
 
-    public init(seed: UInt64) {
+    package init(seed: UInt64) {
         random = SeededRandom(seed: seed)
         register(name)
     }
 
-    public var vfs: String? { name }
+    package var vfs: String? { name }
 
     // MARK: What a test does
 
     /// Decides of each call whether it fails, and with which code of SQLite's.
-    public func setFault(_ decide: @escaping (Call) -> Int32?) { lock.withLock { fault = decide } }
+    package func setFault(_ decide: @escaping (Call) -> Int32?) { lock.withLock { fault = decide } }
 
     /// For whoever looks, and is no part of what is tested.
-    public func withoutFaults(_ body: () -> Void) {
+    package func withoutFaults(_ body: () -> Void) {
         let held = lock.withLock {
             defer { fault = { _ in nil } }
             return fault
@@ -54,17 +54,17 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     /// Bytes of all files together, beyond which it is full.
-    public var capacity: Int {
+    package var capacity: Int {
         get { lock.withLock { capacityBytes } }
         set { lock.withLock { capacityBytes = newValue } }
     }
 
     /// Calls so far.
-    public var callCount: Int { lock.withLock { calls } }
+    package var callCount: Int { lock.withLock { calls } }
 
     /// The process is killed: what it wrote is in the kernel, and may still be lost at a later power cut. Who has a file open goes on with a
     /// copy that nobody else sees.
-    public func kill() {
+    package func kill() {
         lock.withLock {
             for (path, file) in files { files[path] = file.copy() }
             locked = []
@@ -72,7 +72,7 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     /// The power fails: of what was not synced any part is there, torn at sectors, in any order, or none of it.
-    public func cutPower() {
+    package func cutPower() {
         lock.withLock {
             for (path, file) in files.sorted(by: { $0.key < $1.key }) {
                 files[path] = file.isEntryDurable || random.chance(2) ? file.afterPowerCut(&random) : nil
@@ -83,7 +83,7 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
 
     /// Bits that change on the disk by themselves, in one page of a file. False where there is nothing to spoil.
     @discardableResult
-    public func rot(_ path: String, from offset: Int = 0) -> Bool {
+    package func rot(_ path: String, from offset: Int = 0) -> Bool {
         lock.withLock {
             guard let file = files[path], file.view.count > offset else { return false }
             let at = offset + random.below(file.view.count - offset)
@@ -97,7 +97,7 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     /// Cuts a file short behind the daemon's back.
-    public func shorten(_ path: String, to size: Int) {
+    package func shorten(_ path: String, to size: Int) {
         lock.withLock {
             guard let file = files[path] else { return }
             file.view.removeLast(max(0, file.view.count - size))
@@ -106,14 +106,14 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
         }
     }
 
-    public func contents(_ path: String) -> [UInt8] { lock.withLock { files[path]?.view ?? [] } }
-    public var paths: [String] { lock.withLock { files.keys.sorted() } }
+    package func contents(_ path: String) -> [UInt8] { lock.withLock { files[path]?.view ?? [] } }
+    package var paths: [String] { lock.withLock { files.keys.sorted() } }
 
     // MARK: Disk
 
-    public func prepare(_ path: String) throws(SpoolError) { lock.withLock { _ = made(path) } }
+    package func prepare(_ path: String) throws(SpoolError) { lock.withLock { _ = made(path) } }
 
-    public func lock(_ path: String, of spool: String) throws(SpoolError) -> any DiskLock {
+    package func lock(_ path: String, of spool: String) throws(SpoolError) -> any DiskLock {
         guard lock.withLock({ locked.insert(path).inserted }) else { throw .locked(path: spool) }
         return Lock(self, path)
     }
@@ -148,26 +148,26 @@ public final class SimulatedDisk: Disk, @unchecked Sendable {
         }
     }
 
-    public func size(_ path: String) -> Int? { lock.withLock { files[path]?.view.count } }
+    package func size(_ path: String) -> Int? { lock.withLock { files[path]?.view.count } }
 
-    public func identity(_ path: String) -> FileIdentity? {
+    package func identity(_ path: String) -> FileIdentity? {
         lock.withLock { files[path].map { FileIdentity(device: 1, inode: $0.inode) } }
     }
 
-    public func freeBytes(_ path: String) -> Int { lock.withLock { max(0, capacityBytes - used) } }
+    package func freeBytes(_ path: String) -> Int { lock.withLock { max(0, capacityBytes - used) } }
 
-    public func rename(_ path: String, to other: String) throws(SpoolError) {
+    package func rename(_ path: String, to other: String) throws(SpoolError) {
         lock.withLock {
             files[other] = files.removeValue(forKey: path)
             files[other]?.isEntryDurable = true
         }
     }
 
-    public func remove(_ path: String) { lock.withLock { _ = files.removeValue(forKey: path) } }
+    package func remove(_ path: String) { lock.withLock { _ = files.removeValue(forKey: path) } }
 
-    public func isAllocated(_ path: String, bytes: Int) -> Bool { size(path) == bytes }
+    package func isAllocated(_ path: String, bytes: Int) -> Bool { size(path) == bytes }
 
-    public func allocate(_ path: String, bytes: Int) -> Bool {
+    package func allocate(_ path: String, bytes: Int) -> Bool {
         lock.withLock {
             guard capacityBytes - used >= bytes else { return false }
             let file = made(path)
