@@ -94,7 +94,7 @@ public final class DeliveryEngine: Sendable {
         case .pressure(let consumer, let through, let dropOldest):
             post { loop in
                 guard let lane = loop.lane(consumer: consumer) else { return }
-                loop.expire(lane, through: through, reason: dropOldest ? "drop_oldest" : "backlog")
+                loop.giveWay(lane, through: through, reason: dropOldest ? "drop_oldest" : "backlog")
             }
         case .full, .agedOut, .walReplaced: break
         }

@@ -20,6 +20,8 @@ protocol HTTPTransport: AnyObject {
     func finished() -> [(token: UInt64, result: Result<Response, TransportError>)]
     /// Sleeps until something may have ended, somebody wakes it, or the time is over (nil: no limit).
     func wait(_ time: Duration?)
+    /// Ends one request without an answer: nothing of it comes out of `finished`.
+    func cancel(token: UInt64)
     /// Ends every request without an answer.
     func abort()
 }
@@ -151,6 +153,12 @@ final class HTTPSender: HTTPTransport {
         tracefwd_curl_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
         return .success(
             Response(status: status, headers: transfer.responseHeaders, body: transfer.responseBody, bodyCut: transfer.bodyCut))
+    }
+
+    /// Ends one request without an answer, and its connection with it.
+    func cancel(token: UInt64) {
+        guard let easy = transfers.first(where: { $0.value.token == token })?.key else { return }
+        release(easy)
     }
 
     /// Ends every request without an answer: what was in flight is left for the next start.

@@ -778,6 +778,18 @@ final class Loop {
         if spans > 0 { tell(.expired(destination: lane.name, spans: spans, reason: reason)) }
     }
 
+    /// Gives up what the spool needs the space of. A request in it that has had no answer for a second ends here, as one that failed: it may
+    /// hold the space until its own time is over, and writers would be refused until then.
+    func giveWay(_ lane: Lane, through last: Int64, reason: String) {
+        let now = clock.monotonic()
+        for (token, flight) in lane.inFlight where now >= flight.sentAt + Self.second {
+            guard case .log(let ids) = flight.batch.spans, ids.lowerBound <= last, case .http = flight.destination.outlet else { continue }
+            http.cancel(token: token)
+            ended(token, .failure(TransportError(description: "no answer, and the space of its spans is needed", timedOut: true)))
+        }
+        expire(lane, through: last, reason: reason)
+    }
+
     /// A batch that failed and lies in what was given up while it was under way. True where it is settled by that.
     private func giveUp(_ batch: Batch, _ lane: Lane) -> Bool {
         guard case .log(let ids) = batch.spans, let (through, reason) = lane.givenUp, ids.upperBound <= through else { return false }

@@ -54,6 +54,20 @@ struct HTTPSenderTests {
         #expect(received.body == body)
     }
 
+    @Test("one that is cancelled ends without an answer, and no other does")
+    func cancelled() throws {
+        let server = LoopbackServer { _ in [.response("200 OK")] }
+        let silent = LoopbackServer { _ in [.pause(.seconds(30))] }
+        let sender = HTTPSender()
+        let timeouts = RequestTimeouts(connect: .seconds(5), total: .seconds(60))
+        sender.start(request(silent.url), options: Self.direct, timeouts: timeouts, token: 1)
+        sender.start(request(server.url), options: Self.direct, timeouts: timeouts, token: 2)
+        #expect(wait(sender).map(\.token) == [2] && sender.count == 1)
+        sender.cancel(token: 1)
+        sender.cancel(token: 2)
+        #expect(sender.count == 0 && sender.finished().isEmpty)
+    }
+
     @Test("an empty body is sent as one")
     func empty() throws {
         let server = LoopbackServer { _ in [.response("200 OK")] }

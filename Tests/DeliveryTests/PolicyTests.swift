@@ -86,6 +86,42 @@ struct PolicyTests {
         try world.checkSettled()
     }
 
+    @Test("what must give way for space does not wait for answers that may never come; a quick one it lets end")
+    func givesWay() throws {
+        let world = try World([spec { ($0.limits.spans, $0.workers) = (10, 2) }])
+        world.wire.script = { $0.spans.contains(1) ? .hang : .status(200, after: .milliseconds(900)) }
+        world.append(20)
+        world.run(.milliseconds(500))
+        #expect(world.wire.inFlight.count == 2)
+        world.loop.giveWay(try world.lane(), through: 20, reason: "backlog")
+        #expect(world.wire.inFlight.count == 2)
+        world.run(.milliseconds(600))
+        #expect(try world.outcomes() == [.delivered: 10])
+        world.loop.giveWay(try world.lane(), through: 20, reason: "backlog")
+        #expect(world.wire.inFlight.isEmpty && world.loop.inFlight == 0)
+        #expect(world.log.flush())
+        #expect(try world.outcomes() == [.delivered: 10, .expired: 10])
+        #expect(try world.consumer().cursor == Cursor(position: 20))
+        // It goes on, and what hung has no answer to come.
+        world.append(5)
+        world.run(.seconds(60))
+        try world.checkSettled()
+        #expect(try world.outcomes() == [.delivered: 15, .expired: 10])
+    }
+
+    @Test("of a batch that lies in it in part, the rest waits for its next attempt")
+    func givesWayInPart() throws {
+        let world = try World([spec { $0.limits.spans = 10 }])
+        world.wire.script = { _ in .hang }
+        world.append(10)
+        world.run(.milliseconds(1500))
+        world.wire.script = { _ in .status(200) }
+        world.loop.giveWay(try world.lane(), through: 4, reason: "backlog")
+        world.run(.seconds(10))
+        #expect(try world.outcomes() == [.delivered: 6, .expired: 4])
+        try world.checkSettled()
+    }
+
     @Test("a destination that fails for long hands over to its fallback, and goes on itself when it is back")
     func fallback() throws {
         let main = spec("a", TestDestination()) {

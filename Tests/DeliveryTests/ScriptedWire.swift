@@ -93,5 +93,7 @@ final class ScriptedWire: HTTPTransport {
 
     func wait(_ time: Duration?) {}
 
+    func cancel(token: UInt64) { underWay.removeAll { $0.sent.token == token } }
+
     func abort() { underWay = [] }
 }

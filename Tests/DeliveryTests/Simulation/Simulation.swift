@@ -179,7 +179,7 @@ final class Simulation {
                 if case .repaired(let repair) = event { note(repair) }
             case .pressure(let consumer, let through, let dropOldest):
                 if let lane = loop?.lane(consumer: consumer) {
-                    loop?.expire(lane, through: through, reason: dropOldest ? "drop_oldest" : "backlog")
+                    loop?.giveWay(lane, through: through, reason: dropOldest ? "drop_oldest" : "backlog")
                 }
             case .full:
                 troubles["full", default: 0] += 1
