@@ -21,17 +21,18 @@ public final class DeliveryEngine: Sendable {
 
     /// Delivery over a log. `tell` is called on its thread: be quick. `beat` is called at each turn of the loop.
     public init(
-        log: SpanLog, clock: Clock = .system, bodyBytesMax: Int = 64 << 20, beat: @escaping @Sendable () -> Void = {},
+        log: SpanLog, clock: Clock = .system, budget: MemoryBudget = MemoryBudget(bytes: 64 << 20),
+        beat: @escaping @Sendable () -> Void = {},
         tell: @escaping @Sendable (DeliveryEvent) -> Void
     ) throws(SpoolError) {
         self.clock = clock
         let opened = Monitor<Result<Void, SpoolError>?>(nil)
         _ = startThread(name: "delivery", stackBytes: 1 << 20) { [self] in
-            let http = HTTPSender()
+            let http = HTTPSender(folder: log.options.folder)
             let loop: Loop
             do throws(SpoolError) {
                 loop = try Loop(
-                    log: log, http: http, clock: clock, random: SystemRandomNumberGenerator(), bodyBytesMax: bodyBytesMax,
+                    log: log, http: http, clock: clock, random: SystemRandomNumberGenerator(), budget: budget,
                     sinkDone: { [weak self] token, error in self?.post { $0.sinkEnded(token, error) } }, tell: tell)
             } catch {
                 opened.withLock { $0 = .failure(error) }

@@ -36,6 +36,7 @@ struct RequestTimeouts: Sendable, Equatable {
 /// It belongs to delivery's thread; `wake` alone may be called from others.
 final class HTTPSender: HTTPTransport {
     private let multi: UnsafeMutableRawPointer
+    private let folder: String
     /// By easy handle.
     private var transfers: [UnsafeMutableRawPointer: Transfer] = [:]
     private var idle: [UnsafeMutableRawPointer] = []
@@ -46,15 +47,14 @@ final class HTTPSender: HTTPTransport {
     /// A transfer under way: what libcurl reads from and writes to, at one address until it ends.
     fileprivate final class Transfer {
         let token: UInt64
-        /// libcurl reads it in place: an array's storage does not move while it is held and nobody writes to it.
-        let body: [UInt8]
+        let body: RequestBody
         var headerList: UnsafeMutablePointer<curl_slist>?
         var responseBody: [UInt8] = []
         var bodyCut = false
         var responseHeaders: [String: String] = [:]
         let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
-        init(token: UInt64, body: [UInt8]) {
+        init(token: UInt64, body: RequestBody) {
             self.token = token
             self.body = body
             errorText.pointee = 0
@@ -66,7 +66,9 @@ final class HTTPSender: HTTPTransport {
         }
     }
 
-    init() {
+    /// `folder`: where large bodies lie in files without a name while they are under way.
+    init(folder: String = "/tmp") {
+        self.folder = folder
         // Once per process; libcurl counts the calls.
         curl_global_init(Int(CURL_GLOBAL_DEFAULT))
         guard let multi = curl_multi_init() else { fatalError("libcurl cannot be started: out of memory") }
@@ -88,15 +90,13 @@ final class HTTPSender: HTTPTransport {
     /// Begins a request; its end comes out of `finished` with this token.
     func start(_ request: Request, options: HTTPOptions, timeouts: RequestTimeouts, token: UInt64) {
         guard let easy = idle.popLast() ?? curl_easy_init() else { fatalError("libcurl gives no handle: out of memory") }
-        let transfer = Transfer(token: token, body: request.body)
+        let transfer = Transfer(token: token, body: RequestBody(request.body, folder: folder))
         tracefwd_curl_set_text(easy, CURLOPT_URL, request.url)
         tracefwd_curl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         tracefwd_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         tracefwd_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         tracefwd_curl_set_long(easy, CURLOPT_POST, 1)
-        _ = transfer.body.withUnsafeBytes {
-            tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: $0.baseAddress))
-        }
+        tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, transfer.body.address)
         tracefwd_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(transfer.body.count))
         if request.method != "POST" { tracefwd_curl_set_text(easy, CURLOPT_CUSTOMREQUEST, request.method) }
         tracefwd_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(timeouts.connect))

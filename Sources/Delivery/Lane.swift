@@ -29,6 +29,8 @@ final class Lane {
         /// Stored bytes of each span.
         var spanBytes: [UInt32]
         var bodyBytes: Int
+        /// What of it is held in memory.
+        var leasedBytes = 0
         var sentAt: UInt64
         /// As it was when the request was made: a batch in flight over a reload ends as it began.
         var destination: any Destination

@@ -16,9 +16,8 @@ final class Loop {
     private var guardian = WallClockGuard()
     private var nextToken: UInt64 = 1
     private var flights: [UInt64: Lane] = [:]
-    private var bodyBytes = 0
     /// Bytes of request bodies under way, over which a destination that has one already starts no other.
-    private let bodyBytesMax: Int
+    private let budget: MemoryBudget
     /// The disk fails commits: what cannot be settled is not sent.
     var spoolFails = false
     /// No new batches: the daemon stops.
@@ -31,14 +30,14 @@ final class Loop {
     private static let probeMinutes: [UInt64] = [1, 5, 15, 60]
 
     init(
-        log: SpanLog, http: any HTTPTransport, clock: Clock, random: any RandomNumberGenerator, bodyBytesMax: Int,
+        log: SpanLog, http: any HTTPTransport, clock: Clock, random: any RandomNumberGenerator, budget: MemoryBudget,
         sinkDone: @escaping @Sendable (UInt64, SinkError?) -> Void, tell: @escaping @Sendable (DeliveryEvent) -> Void
     ) throws(SpoolError) {
         self.log = log
         self.http = http
         self.clock = clock
         self.random = random
-        self.bodyBytesMax = bodyBytesMax
+        self.budget = budget
         self.sinkDone = sinkDone
         self.tell = tell
         reader = try log.reader()
@@ -63,7 +62,7 @@ final class Loop {
             pump(lane, now: now, lastID: lastID)
             handOver(lane, now: now, lastID: lastID)
             summarize(lane, now: now)
-            let sends = mayStart && lane.spec.decision != .filtered && (lane.inFlight.isEmpty || bodyBytes < bodyBytesMax)
+            let sends = mayStart && lane.spec.decision != .filtered && (lane.inFlight.isEmpty || budget.hasRoom)
             if let next = lane.deadline(now: now, lastID: lastID, sends: sends) { deadline = min(deadline ?? next, next) }
             if sends, let letterAt = lane.letterAt, lane.hold == nil, !lane.removed, lane.spec.settings.isEnabled {
                 let wall = clock.wall() / 1_000_000
@@ -91,7 +90,7 @@ final class Loop {
         if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
         guard mayStart else { return }
         if case .filtered = lane.spec.decision { return filter(lane, through: lastID) }
-        while lane.mayStart(now: now), lane.inFlight.isEmpty || bodyBytes < bodyBytesMax {
+        while lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom {
             if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
                 send(live, by: lane, now: now)
                 continue
@@ -124,7 +123,7 @@ final class Loop {
             other.hold == nil,
             other.breaker.state == .closed
         else { return }
-        while lane.inFlight.count - lane.ownFlights < other.limit, bodyBytes < bodyBytesMax {
+        while lane.inFlight.count - lane.ownFlights < other.limit, budget.hasRoom {
             // One is kept back for the probe that finds the destination well again.
             if lane.waiting.count(where: \.isOfLog) > 1,
                 let index = lane.waiting.indices.filter({ lane.waiting[$0].isOfLog && lane.waiting[$0].handOverAt <= now })
@@ -339,10 +338,16 @@ final class Loop {
             batch: batch, spanBytes: views.map(\.entry.length), bodyBytes: request.body.count, sentAt: now,
             destination: target.spec.destination, request: request, handedTo: other?.name)
         flight.request.body = []
+        // A large body of HTTP lies in a file while it is under way.
+        if case .http = target.spec.destination.outlet, flight.bodyBytes >= RequestBody.spillBytes {
+            flight.leasedBytes = 0
+        } else {
+            flight.leasedBytes = flight.bodyBytes
+        }
         target.rate.spend(bytes: flight.bodyBytes, now: now)
         lane.inFlight[token] = flight
         flights[token] = lane
-        bodyBytes += flight.bodyBytes
+        budget.leaseAnyway(flight.leasedBytes)
         lane.status.requests += 1
         lane.status.requestBytes += Int64(flight.bodyBytes)
         switch target.spec.destination.outlet {
@@ -415,7 +420,7 @@ final class Loop {
 
     private func ended(_ token: UInt64, _ result: Result<Response, TransportError>, isSink: Bool = false) {
         guard let lane = flights.removeValue(forKey: token), let flight = lane.inFlight.removeValue(forKey: token) else { return }
-        bodyBytes -= flight.bodyBytes
+        budget.giveBack(flight.leasedBytes)
         let now = clock.monotonic()
         let latency = now - min(flight.sentAt, now)
         var status = 0

@@ -55,8 +55,8 @@ public final class StreamSource: Sendable {
     /// Serves the socket. `beat` is called at each turn of the loop, which comes at least every 5 s.
     public init(
         _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil,
-        connectionsMax: Int = Descriptors.unixConnectionsMax, clock: Clock = .system,
-        beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
+        connectionsMax: Int = Descriptors.unixConnectionsMax, budget: MemoryBudget = MemoryBudget(bytes: 64 << 20),
+        clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.socket = socket
         let inbox = Inbox()
@@ -66,7 +66,7 @@ public final class StreamSource: Sendable {
             let intake = LineIntake(source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
             Loop(
                 socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, connectionsMax: connectionsMax,
-                clock: clock, beat: beat, tell: tell, counters
+                budget: budget, clock: clock, beat: beat, tell: tell, counters
             )
             .run()
         }
@@ -103,20 +103,20 @@ public final class StreamSource: Sendable {
         private var connections: [Int32: Connection] = [:]
         /// Peers whose spans or acks wait for a commit.
         private var waiting: Set<Int32> = []
-        /// Bytes of lines whose end has not come, of all peers.
-        private var heldBytes = 0
-        private static let heldBytesMax = 64 << 20
+        /// For lines whose end has not come, of all peers.
+        private let budget: MemoryBudget
         private var stopAt: UInt64?
         private var acceptAgainAt: UInt64?
 
         init(
             socket: BoundSocket, inbox: Inbox, log: SpanLog, intake: LineIntake, limits: IntakeLimits, allow: PeerRule?,
-            connectionsMax: Int, clock: Clock, beat: @escaping @Sendable () -> Void, tell: @escaping @Sendable (SourceEvent) -> Void,
+            connectionsMax: Int, budget: MemoryBudget, clock: Clock, beat: @escaping @Sendable () -> Void,
+            tell: @escaping @Sendable (SourceEvent) -> Void,
             _ counters: SourceCounters
         ) {
             (self.socket, self.inbox, self.log, self.limits, self.allow) = (socket, inbox, log, limits, allow)
             (self.connectionsMax, self.intake, self.clock, self.counters) = (connectionsMax, intake, clock, counters)
-            (self.beat, self.tell) = (beat, tell)
+            (self.beat, self.tell, self.budget) = (beat, tell, budget)
             control(EPOLL_CTL_ADD, socket.descriptor, EPOLLIN.rawValue)
             control(EPOLL_CTL_ADD, inbox.event, EPOLLIN.rawValue)
         }
@@ -202,11 +202,10 @@ public final class StreamSource: Sendable {
             guard let connection = connections[descriptor] else { return }
             if ready & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { connection.write(counters: counters) }
             if ready & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0, connection.mayRead {
-                heldBytes -= connection.heldBytes
+                budget.giveBack(connection.heldBytes)
                 connection.read(into: buffer, intake, now: clock.wall(), counters: counters)
-                // All peers' unfinished lines together have a bound too; who passes it loses the line, the others nothing.
-                if heldBytes + connection.heldBytes > Self.heldBytesMax { connection.dropHeld() }
-                heldBytes += connection.heldBytes
+                // All peers' unfinished lines share the budget; who passes it loses the line, the others nothing.
+                if !budget.lease(connection.heldBytes) { connection.dropHeld() }
                 waiting.insert(descriptor)
             }
             settle(connection)
@@ -246,7 +245,7 @@ public final class StreamSource: Sendable {
             // A stop waits for no peer to read.
             guard !connection.isDone, stopAt == nil || !connection.hasAnsweredLast else {
                 waiting.remove(connection.descriptor)
-                heldBytes -= connection.heldBytes
+                budget.giveBack(connection.heldBytes)
                 connections[connection.descriptor] = nil
                 counters.connectionsOpen.wrappingSubtract(1, ordering: .relaxed)
                 // Its place is free for one who waits.

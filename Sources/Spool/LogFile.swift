@@ -94,7 +94,10 @@ final class LogFile {
         let (disk, path) = (options.disk, options.path)
         try disk.prepare(path)
         lock = try disk.lock(path + ".lock", of: path)
-        try Rebuild.finish(path, disk)
+        if let aside = try Rebuild.finish(path, disk) {
+            repair = SpoolRepair(reason: "a repair was cut short, and has been finished now")
+            repair?.setAside = aside
+        }
         let witness = Witness(lock.read())
         var opened: Opened
         do throws(SpoolError) {
@@ -173,7 +176,7 @@ final class LogFile {
         }
         try database.each("SELECT id, name, state, base, position, settled FROM consumers") { row in
             guard let state = ConsumerState(rawValue: row.text(2)), let cursor = Cursor(position: row.integer(4), settledText: row.text(5)),
-                (0..<Int64.max / 2).contains(row.integer(4))
+                (0..<Int64.max / 2).contains(row.integer(4)), abs(Double(row.integer(3))) < 1e18
             else {
                 damage = "the cursor of \(row.text(1)) cannot be read"
                 return
@@ -187,7 +190,7 @@ final class LogFile {
                 return
             }
             let tally = Tally(spans: row.integer(4), bytes: row.integer(5))
-            if outcome == .rejected, let source = SourceID(rawValue: UInt8(clamping: -row.integer(0))) {
+            if outcome == .rejected, let source = SourceID(rawValue: UInt8(clamping: 0 &- row.integer(0))) {
                 books.rejections[RejectionKey(source: source, reason: row.text(2))] = tally.spans
             } else {
                 books.consumers[row.integer(0)]?.ledger[LedgerKey(outcome, reason: row.text(2), route: row.text(3))] = tally

@@ -43,6 +43,9 @@ public struct SpoolOptions: Sendable {
     /// The file system. A simulator passes its own.
     public var disk: any Disk = SystemDisk()
 
+    /// The folder of the file.
+    public var folder: String { SystemDisk.directory(of: path) }
+
     /// The defaults, for a file.
     public init(path: String) { self.path = path }
 }

@@ -92,6 +92,8 @@ final class Writer {
     }
 
     static let second: UInt64 = 1_000_000_000
+    /// How often an idle writer looks after its files.
+    private static let idleLook: UInt64 = 30 * second
     /// WAL bytes at which the writer copies it into the file; fewer in a small spool, which they count in, and no more than the reserve has
     /// room for: on a full disk the copy must still be possible.
     private let checkpointBytes: Int
@@ -186,9 +188,11 @@ final class Writer {
             if case .sizeFull = trouble { return now + Self.second / 10 }
             return now + Self.second
         }
-        guard let trimAt = file.nextTrimAt else { return nil }
+        // Though nobody writes, somebody may take the files away: what they hold must not wait for the next span to be safe again.
+        let look = lookedAt + Self.idleLook
+        guard let trimAt = file.nextTrimAt else { return max(look, now + Self.second) }
         let wall = clock.wall()
-        return now + max(trimAt > wall ? trimAt - wall : 0, Self.second)
+        return now + max(min(trimAt > wall ? trimAt - wall : 0, look > now ? look - now : 0), Self.second)
     }
 
     /// The error, where it failed.

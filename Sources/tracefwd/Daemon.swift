@@ -24,6 +24,8 @@ final class Daemon: Sendable {
     private let logger: Logger
     private let manager = ServiceManager()
     private let heartbeats = Heartbeats()
+    /// Half of `memory`: what sources and delivery lease as they need it. The rest is what each part holds at most, and the program itself.
+    private let budget: MemoryBudget
     private let log: SpanLog
     private let delivery: DeliveryEngine
     private let bridge: JournalBridge
@@ -72,6 +74,7 @@ final class Daemon: Sendable {
         self.configPath = configPath
         self.settings = Mutex(settings)
         (self.journal, self.logger) = (journal, logger)
+        budget = MemoryBudget(bytes: settings.memory / 2)
         let spool = settings.spool
         logger.daemonStarted(version: version, config: configPath, spool: spool.path, durability: spool.durability.rawValue)
         let beat = heartbeats.register("spool")
@@ -99,7 +102,7 @@ final class Daemon: Sendable {
             logger.spoolFull(path: spool.path, bytes: status.usedBytes, bytesMax: spool.sizeMax, policy: "reject", onDisk: true)
         }
         do throws(SpoolError) {
-            delivery = try DeliveryEngine(log: log, bodyBytesMax: settings.memory / 4) { event in
+            delivery = try DeliveryEngine(log: log, budget: budget) { event in
                 bridge.tell(event)
                 tap.happened(event)
             }
@@ -212,7 +215,8 @@ final class Daemon: Sendable {
                 if let allow = unix?.allow { rule = try PeerRule(users: allow.users, groups: allow.groups) }
                 let heartbeat = heartbeats.register("source-unix")
                 let source = StreamSource(
-                    socket, log: log, limits: limits, allow: rule, rejects: rejects, beat: { heartbeat.beat() }, tell: tell)
+                    socket, log: log, limits: limits, allow: rule, rejects: rejects, budget: budget, beat: { heartbeat.beat() },
+                    tell: tell)
                 open(.unix, socket, source.counters) { drain in
                     source.stop(drain: drain)
                     heartbeat.end()

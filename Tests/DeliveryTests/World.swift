@@ -89,7 +89,7 @@ final class World {
 
     private static func loop(_ log: SpanLog, _ wire: ScriptedWire, _ time: PlayedTime, _ heard: Told, _ seed: UInt64) throws -> Loop {
         try Loop(
-            log: log, http: wire, clock: time.clock, random: SeededRandom(seed: seed), bodyBytesMax: 64 << 20,
+            log: log, http: wire, clock: time.clock, random: SeededRandom(seed: seed), budget: MemoryBudget(bytes: 64 << 20),
             sinkDone: { token, error in heard.sinks.withLock { $0.append((token, error)) } },
             tell: { event in heard.events.withLock { $0.append(event) } })
     }

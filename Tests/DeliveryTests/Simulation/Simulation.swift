@@ -67,7 +67,8 @@ final class Simulation {
             log.observe { [heard] event in heard.spool.withLock { $0.append(event) } }
             self.log = log
             let loop = try Loop(
-                log: log, http: wire, clock: time.clock, random: DeliveryTests.SeededRandom(seed: random.next()), bodyBytesMax: 64 << 20,
+                log: log, http: wire, clock: time.clock, random: DeliveryTests.SeededRandom(seed: random.next()),
+                budget: MemoryBudget(bytes: 64 << 20),
                 sinkDone: { _, _ in }, tell: { _ in })
             try loop.apply(specs)
             self.loop = loop
