@@ -7,7 +7,7 @@ struct SpoolCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "spool", abstract: "Looks into the spool's file, copies it and puts a copy in its place.",
         discussion: "All but restore work with the daemon running and with it stopped.",
-        subcommands: [Info.self, Verify.self, Backup.self, Restore.self])
+        subcommands: [Info.self, Verify.self, Backup.self, Restore.self, Recover.self])
 
     /// Where the file is.
     struct Place: ParsableArguments {
@@ -127,6 +127,26 @@ struct SpoolCommand: ParsableCommand {
         /// The time as a file's name may hold it: 20261126T101502Z.
         private func timeSuffix() -> String {
             Date().ISO8601Format().filter { $0 != "-" && $0 != ":" }
+        }
+    }
+
+    struct Recover: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a fresh spool of all that can be read of this one; the daemon must be stopped.",
+            discussion: """
+                The daemon does so by itself where it finds damage. The old file is set aside as spool.db.corrupt-TIME and never deleted; ids \
+                stay as they are, and what cannot be read is counted as lost by each destination that has not delivered it.
+                """)
+        @OptionGroup var place: Place
+
+        func run() throws {
+            let spool = try place.file()
+            do throws(SpoolError) {
+                print(try Recovery(path: spool).run().sentence)
+            } catch {
+                complain("\(error)")
+                throw ExitCode(1)
+            }
         }
     }
 

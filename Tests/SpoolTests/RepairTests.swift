@@ -279,6 +279,21 @@ import Threading
         for end in [".rebuilt", ".building"] { #expect(!files.fileExists(atPath: path + end)) }
     }
 
+    @Test("a person may ask for it while no daemon runs; who has the spool open is left alone")
+    func recovery() throws {
+        let directory = try TemporaryDirectory()
+        let test = try spool(directory, segments: 3, delivered: 6)
+        #expect(throws: SpoolError.locked(path: directory.spool)) { try Recovery(path: directory.spool).run() }
+        test.log.close()
+        try TestLog.tamper(directory.spool, "UPDATE segments SET payload = zeroblob(length(payload)) WHERE first_id = 5")
+        let repair = try Recovery(path: directory.spool).run()
+        #expect(repair.lost == [5...8] && repair.spansKept == 8 && SystemDisk().size(repair.setAside ?? "") != nil)
+        let again = try TestLog(in: directory)
+        #expect(try readable(directory.spool) == [1, 2, 3, 4, 9, 10, 11, 12] && again.log.lastID == 12)
+        #expect(try again.log.consumer(1).cursor == Cursor(position: 6))
+        #expect(try LogReader.open(path: directory.spool).verify { _ in } == [])
+    }
+
     @Test("a witness is read as it was written, and one that is cut or foreign is none")
     func witness() {
         let witness = Witness(spoolID: SpoolIdentity.uuid(), lastID: 1 << 40, logOffset: 7)
