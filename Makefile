@@ -9,7 +9,7 @@ RELEASE := .build/release/tracefwd
 STATIC := .build-static/release/tracefwd
 
 .PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench \
-  bench-cel bench-redaction fuzz simulate crash deb install clean
+  bench-isolation bench-backlog bench-cel bench-redaction fuzz simulate crash deb install clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,12 @@ man: build ## Writes the manual pages below .build/man, and lints them where man
 
 bench: release ## Measures the release binary against the project's limits; writes .bench/result.json.
 	python3 Tests/bench/bench.py --binary $(RELEASE)
+
+bench-isolation: release ## Measures what eleven dead destinations cost the one that is well; writes .bench/isolation.json.
+	python3 Tests/bench/isolation.py --binary $(RELEASE)
+
+bench-backlog: release ## Fills the spool with SPANS=10000000 spans (some 11 GiB below .bench/), restarts, drains; writes .bench/backlog.json.
+	python3 Tests/bench/backlog.py --binary $(RELEASE) --spans $(or $(SPANS),10000000)
 
 bench-cel: setup ## Measures conditions of the usual kinds.
 	swift run -c release $(SWIFT_FLAGS) cel-bench
