@@ -347,8 +347,8 @@ final class Writer {
         }
     }
 
-    /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, the one furthest
-    /// over its backlog gives way, no further than one that holds its own. Where nobody does in time, the spool is full.
+    /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, those furthest
+    /// over their backlog give way, no further than one that holds its own. Where nobody does in time, the spool is full.
     private func press() throws(SQLiteError) {
         let limits = queue.withLock { $0.backlog }
         let dropOldest = file.options.whenFull == .dropOldest
@@ -364,21 +364,25 @@ final class Writer {
                 through = min(through, consumer.cursor.position)
             }
         }
-        var victim: (consumer: Consumer, over: Int64)?
+        var over: [(consumer: Consumer, bytes: Int64)] = []
         for (consumer, bytes) in mayGiveWay where consumer.cursor.position < through {
-            let over = try file.bytes(beyond: consumer.cursor.position) - bytes
-            if over > (victim?.over ?? 0) { victim = (consumer, over) }
+            let bytes = try file.bytes(beyond: consumer.cursor.position) - bytes
+            if bytes > 0 { over.append((consumer, bytes)) }
         }
-        if let victim, clock.monotonic() >= pressedAt + Self.second / 10 {
+        let furthest = over.map(\.bytes).max()
+        if let furthest, clock.monotonic() >= pressedAt + Self.second / 10 {
             pressedAt = clock.monotonic()
-            shared.tell(.pressure(consumer: victim.consumer.id, through: through, dropOldest: dropOldest))
+            // Space comes when the last of them has given way: eleven that are down are asked at once, one that is a little behind is not yet.
+            for one in over where one.bytes > furthest / 2 {
+                shared.tell(.pressure(consumer: one.consumer.id, through: through, dropOldest: dropOldest))
+            }
         }
         // It was asked at nine tenths and gives way in its own time; until it has, `max_size` holds.
         if file.usedBytes >= file.options.maxSize, trouble == nil {
-            givesWayUntil = clock.monotonic() + (victim == nil ? 0 : 2 * Self.second)
+            givesWayUntil = clock.monotonic() + (furthest == nil ? 0 : 2 * Self.second)
             let until = givesWayUntil
             queue.withLock { $0.givesWayUntil = until }
-            isFullTold = victim == nil
+            isFullTold = furthest == nil
             set(.sizeFull)
             if isFullTold { shared.tell(.full(disk: false)) }
         }

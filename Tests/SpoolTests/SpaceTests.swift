@@ -158,6 +158,19 @@ import Threading
         #expect(through >= 1 && through < test.log.lastID)
     }
 
+    @Test("those that are as far over are told in one go: space comes when the last of them has given way")
+    func victims() throws {
+        let test = try TestLog { $0.maxSize = Self.size }
+        let down = try ["a", "b", "c"].map { try test.log.register($0, backlog: limits(0, true)).id }
+        let near = try test.log.register("near", backlog: limits(0, true)).id
+        for _ in 0..<70 {
+            guard test.log.commit(spans([250 << 10])) == nil else { break }
+            try test.log.deliver(near, test.log.lastID...test.log.lastID)
+        }
+        let named = test.heard.all.compactMap { if case .pressure(let consumer, _, _) = $0 { consumer } else { nil } }
+        #expect(Set(named.prefix(3)) == Set(down) && !named.contains(near))
+    }
+
     @Test("a destination that gives way makes room, so the log goes on for ever")
     func givingWay() throws {
         let test = try TestLog { $0.maxSize = Self.size }

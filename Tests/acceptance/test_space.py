@@ -200,7 +200,6 @@ def dead(make_server: MakeServer) -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.mark.xfail(strict=False, reason="the writer asks one destination each 100 ms to give way, and refuses spans after 2 s")
 def test_eleven_dead_destinations_cost_the_healthy_one_nothing(make_daemon: MakeDaemon, collector: OTLPSink, dead: dict[str, str]) -> None:
     """Four times what the spool holds: the healthy one gets all of it, no writer is refused; each dead one loses its own oldest spans, as
     many as do not fit, and is told of. A request of a dead one that has no answer, for 30 s yet, does not keep its spans there."""
