@@ -373,7 +373,7 @@ final class Writer {
         if let furthest, clock.monotonic() >= pressedAt + Self.second / 10 {
             pressedAt = clock.monotonic()
             // Space comes when the last of them has given way: eleven that are down are asked at once, one that is a little behind is not yet.
-            for one in over where one.bytes > furthest / 2 {
+            for one in over.sorted(by: { $0.bytes > $1.bytes }) where one.bytes > furthest / 2 {
                 shared.tell(.pressure(consumer: one.consumer.id, through: through, dropOldest: dropOldest))
             }
         }
