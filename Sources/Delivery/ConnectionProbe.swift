@@ -1,5 +1,6 @@
 import CCurl
 import CShim
+import Glibc
 import Threading
 
 /// What opening a connection to a destination came to: as a request of the daemon does it, with nothing sent over it.
@@ -73,14 +74,20 @@ public struct ConnectionProbe: Sendable, Equatable {
 }
 
 extension HTTPOptions {
+    /// Whether the bundle of authorities that libcurl was built to read is there.
+    private static let hasBundle: Bool = {
+        guard let bundle = curl_version_info(CURLVERSION_SEVENTH)?.pointee.cainfo else { return false }
+        return access(bundle, R_OK) == 0
+    }()
+
     /// TLS and proxy of a transfer.
     func apply(to easy: UnsafeMutableRawPointer) {
         tracefwd_curl_set_long(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1 : 0)
         tracefwd_curl_set_long(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2 : 0)
-        if let file = caFile {
-            tracefwd_curl_set_text(easy, CURLOPT_CAINFO, file)
-            tracefwd_curl_set_text(easy, CURLOPT_CAPATH, nil)
-        }
+        if let file = caFile { tracefwd_curl_set_text(easy, CURLOPT_CAINFO, file) }
+        // libcurl keeps the authorities that it has read only where no directory is named too: else each TLS connection reads the bundle
+        // anew, some 35 ms in which no destination is served.
+        if caFile != nil || Self.hasBundle { tracefwd_curl_set_text(easy, CURLOPT_CAPATH, nil) }
         if let file = certificateFile { tracefwd_curl_set_text(easy, CURLOPT_SSLCERT, file) }
         if let file = keyFile { tracefwd_curl_set_text(easy, CURLOPT_SSLKEY, file) }
         if let proxy { tracefwd_curl_set_text(easy, CURLOPT_PROXY, proxy) }
