@@ -1,0 +1,113 @@
+/// Which entries hold for a call: indices of own prices and of the table's. Own ones may begin later than the table's, so both are kept.
+struct FoundPrices: Equatable {
+    var own: Int?
+    var table: Int?
+}
+
+/// What was found for names before, and which unknown ones were told. Bounded whatever names come: 256 sets of 4, the oldest of a set gives
+/// way, so that names made up to collide cost a search and no more.
+struct NameCache {
+    /// Names that are longer together are looked for each time.
+    static let keyBytesMax = 512
+    /// As many unknown names are told.
+    static let newsMax = 1_024
+    static let ways = 4
+    static let sets = 256
+
+    private struct Slot {
+        var hash: UInt64 = 0
+        var key: [UInt8] = []
+        var found = FoundPrices()
+    }
+
+    private let seed: UInt64
+    private var slots = [Slot](repeating: Slot(), count: sets * ways)
+    private var next: [UInt8] = Array(repeating: 0, count: sets)
+    private var told: Set<UInt64> = []
+
+    init(seed: UInt64) { self.seed = seed }
+
+    func found(_ call: PricedCall) -> FoundPrices? {
+        guard call.nameBytes <= Self.keyBytesMax else { return nil }
+        let hash = call.hash(seed: seed)
+        let first = Int(hash % UInt64(Self.sets)) * Self.ways
+        for index in first..<first + Self.ways where slots[index].hash == hash && call.hasNames(slots[index].key) {
+            return slots[index].found
+        }
+        return nil
+    }
+
+    mutating func keep(_ found: FoundPrices, for call: PricedCall) {
+        guard call.nameBytes <= Self.keyBytesMax, self.found(call) == nil else { return }
+        let hash = call.hash(seed: seed)
+        let set = Int(hash % UInt64(Self.sets))
+        slots[set * Self.ways + Int(next[set])] = Slot(hash: hash, key: call.key, found: found)
+        next[set] = (next[set] + 1) % UInt8(Self.ways)
+    }
+
+    /// Whether the names are unknown for the first time. Told ones are known by their hash: of 2^64, so that two names are one by chance
+    /// only.
+    mutating func isNews(_ call: PricedCall) -> Bool {
+        let hash = call.hash(seed: seed)
+        guard told.count < Self.newsMax else { return false }
+        return told.insert(hash).inserted
+    }
+}
+
+extension PricedCall {
+    fileprivate var nameBytes: Int { provider.count + responseModel.count + requestModel.count + serverAddress.count }
+
+    /// The names, each with its length in front: no two calls with other names have the same.
+    fileprivate var key: [UInt8] {
+        var key: [UInt8] = []
+        for name in [provider, responseModel, requestModel, serverAddress] {
+            withUnsafeBytes(of: UInt16(truncatingIfNeeded: name.count)) { key.append(contentsOf: $0) }
+            key.append(contentsOf: name)
+        }
+        return key
+    }
+
+    fileprivate func hasNames(_ key: [UInt8]) -> Bool {
+        key.withUnsafeBytes { key in
+            var at = 0
+            return Self.take(provider, &at, key) && Self.take(responseModel, &at, key) && Self.take(requestModel, &at, key)
+                && Self.take(serverAddress, &at, key)
+        }
+    }
+
+    private static func take(_ name: UnsafeRawBufferPointer, _ at: inout Int, _ key: UnsafeRawBufferPointer) -> Bool {
+        guard at + 2 + name.count <= key.count, Int(key.loadUnaligned(fromByteOffset: at, as: UInt16.self)) == name.count else {
+            return false
+        }
+        let begin = at + 2
+        at = begin + name.count
+        return UnsafeRawBufferPointer(rebasing: key[begin..<at]).elementsEqual(name)
+    }
+
+    fileprivate func hash(seed: UInt64) -> UInt64 {
+        var hash = Self.mix(seed, provider)
+        hash = Self.mix(hash, responseModel)
+        hash = Self.mix(hash, requestModel)
+        return Self.mix(hash, serverAddress)
+    }
+
+    /// Multiply and fold, eight bytes a step (Wang Yi, wyhash). The seed is random, so that no sender can aim.
+    private static func mix(_ seed: UInt64, _ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
+            let product = a.multipliedFullWidth(by: b)
+            return product.high ^ product.low
+        }
+        var hash = seed ^ UInt64(bytes.count) &* 0xa076_1d64_78bd_642f
+        var at = 0
+        while at + 8 <= bytes.count {
+            hash = fold(hash ^ bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self), 0xe703_7ed1_a0b4_28db)
+            at += 8
+        }
+        var rest: UInt64 = 0
+        while at < bytes.count {
+            rest = rest << 8 | UInt64(bytes[at])
+            at += 1
+        }
+        return fold(hash ^ rest, 0x8ebc_6af0_9c88_c6e3)
+    }
+}
