@@ -54,17 +54,27 @@ struct ModelPrices {
     let variants: [Variant]
 
     /// The cost at the prices of the call's start; nil where none is known for that time.
-    func cost(of call: PricedCall) -> Cost? { row(for: call)?.cost(of: TokenParts(call.usage)) }
+    func cost(of call: PricedCall) -> Cost? {
+        let parts = TokenParts(call.usage)
+        return prices(for: call, input: parts.input)?.cost(of: parts)
+    }
 
-    func holds(for call: PricedCall) -> Bool { row(for: call) != nil }
+    func holds(for call: PricedCall) -> Bool { prices(for: call, input: 0) != nil }
 
-    private func row(for call: PricedCall) -> PriceRow? {
+    // By index: a loop over the elements would copy and retain each row.
+    private func prices(for call: PricedCall, input: Int128) -> Prices? {
         let second = Int(call.startTime / 1_000_000_000)
         let day = Day(number: second / 86_400)
-        for variant in variants where variant.from <= day && variant.when.allSatisfy({ $0.holds(for: call) }) { return variant.row }
-        for dated in dated where dated.from <= day {
-            for window in dated.windows where window.holds(at: second % 86_400) { return window.row }
-            return dated.row
+        if !call.serviceTier.isEmpty || !call.processing.isEmpty || !call.speed.isEmpty {
+            for index in variants.indices where variants[index].from <= day && variants[index].when.allSatisfy({ $0.holds(for: call) }) {
+                return variants[index].row.prices(input: input)
+            }
+        }
+        for index in dated.indices where dated[index].from <= day {
+            for window in dated[index].windows.indices where dated[index].windows[window].holds(at: second % 86_400) {
+                return dated[index].windows[window].row.prices(input: input)
+            }
+            return dated[index].row.prices(input: input)
         }
         return nil
     }

@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Which entries hold for a call: indices of own prices and of the table's. Own ones may begin later than the table's, so both are kept.
 struct FoundPrices: Equatable {
     var own: Int?
@@ -45,10 +49,10 @@ struct NameCache {
         next[set] = (next[set] + 1) % UInt8(Self.ways)
     }
 
-    /// Whether the names are unknown for the first time. Told ones are known by their hash: of 2^64, so that two names are one by chance
+    /// Whether the provider's model is unknown for the first time. Told ones are known by their hash: of 2^64, so that two names are one by chance
     /// only.
     mutating func isNews(_ call: PricedCall) -> Bool {
-        let hash = call.hash(seed: seed)
+        let hash = call.modelHash(seed: seed)
         guard told.count < Self.newsMax else { return false }
         return told.insert(hash).inserted
     }
@@ -81,15 +85,14 @@ extension PricedCall {
         }
         let begin = at + 2
         at = begin + name.count
-        return UnsafeRawBufferPointer(rebasing: key[begin..<at]).elementsEqual(name)
+        guard let known = key.baseAddress, let asked = name.baseAddress else { return name.isEmpty }
+        return memcmp(known + begin, asked, name.count) == 0
     }
 
-    fileprivate func hash(seed: UInt64) -> UInt64 {
-        var hash = Self.mix(seed, provider)
-        hash = Self.mix(hash, responseModel)
-        hash = Self.mix(hash, requestModel)
-        return Self.mix(hash, serverAddress)
-    }
+    fileprivate func hash(seed: UInt64) -> UInt64 { Self.mix(modelHash(seed: seed), serverAddress) }
+
+    /// Without the server: one model behind many addresses is one model.
+    fileprivate func modelHash(seed: UInt64) -> UInt64 { Self.mix(Self.mix(Self.mix(seed, provider), responseModel), requestModel) }
 
     /// Multiply and fold, eight bytes a step (Wang Yi, wyhash). The seed is random, so that no sender can aim.
     private static func mix(_ seed: UInt64, _ bytes: UnsafeRawBufferPointer) -> UInt64 {

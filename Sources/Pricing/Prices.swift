@@ -43,11 +43,13 @@ struct Prices: Equatable {
     }
 
     func cost(of parts: TokenParts) -> Cost {
-        var read = parts.text * Int128(input) + parts.cacheRead * Int128(cacheRead)
-        read += parts.cacheWrite * Int128(cacheWrite) + parts.cacheWrite1h * Int128(cacheWrite1h)
-        read += parts.audio * Int128(inputAudio) + parts.cacheReadAudio * Int128(cacheReadAudio) + parts.image * Int128(inputImage)
-        var made = parts.outputText * Int128(output) + parts.reasoning * Int128(reasoning)
-        made += parts.outputAudio * Int128(outputAudio) + parts.outputImage * Int128(outputImage)
+        // A price is at most 10^18, and all parts of a side together are below 2^66: no product or sum leaves 128 bits, so none is checked.
+        func product(_ count: Int128, _ price: TokenPrice) -> Int128 { count == 0 ? 0 : count &* Int128(truncatingIfNeeded: price) }
+        var read = product(parts.text, input) &+ product(parts.cacheRead, cacheRead)
+        read &+= product(parts.cacheWrite, cacheWrite) &+ product(parts.cacheWrite1h, cacheWrite1h)
+        read &+= product(parts.audio, inputAudio) &+ product(parts.cacheReadAudio, cacheReadAudio) &+ product(parts.image, inputImage)
+        var made = product(parts.outputText, output) &+ product(parts.reasoning, reasoning)
+        made &+= product(parts.outputAudio, outputAudio) &+ product(parts.outputImage, outputImage)
         return Cost(input: Dollars(attodollars: read), output: Dollars(attodollars: made))
     }
 }
@@ -79,11 +81,9 @@ struct PriceRow: Equatable {
     /// From the highest down.
     let tiers: [Tier]
 
-    func cost(of parts: TokenParts) -> Cost {
-        if !tiers.isEmpty {
-            let input = parts.input
-            for tier in tiers where input > Int128(tier.above) { return tier.prices.cost(of: parts) }
-        }
-        return prices.cost(of: parts)
+    /// The prices that hold for a request of that many input tokens.
+    func prices(input: Int128) -> Prices {
+        for index in tiers.indices where input > Int128(tiers[index].above) { return tiers[index].prices }
+        return prices
     }
 }

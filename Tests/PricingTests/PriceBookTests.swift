@@ -85,6 +85,9 @@ struct PriceBookTests {
         }
         #expect(first == Array(0..<NameCache.newsMax))
         #expect(try book.quote(Asked(provider: "alpha", response: "no-1")) == .unknownModel(isNews: false))
+        let behindMany = try smallBook()
+        let told = try (0..<50).filter { try behindMany.quote(Asked(response: "no", server: "host-\($0)")) == .unknownModel(isNews: true) }
+        #expect(told == [0])
     }
 
     @Test("many names keep their entries, also those that have fallen out of memory, and from several threads")
