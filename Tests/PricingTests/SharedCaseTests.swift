@@ -17,21 +17,25 @@ struct SharedCase: Decodable {
     let matched: String?
     let at: String?
 
-    /// Nil, and told, in a clone without shared/.
     static let all: [SharedCase]? = {
         guard let data = sharedData("model-prices-cases.json") else { return nil }
         return try? JSONDecoder().decode([SharedCase].self, from: data)
     }()
 }
 
-func sharedData(_ name: String) -> Data? {
+/// Whether the checkout has shared/ beside it; told once where it has not.
+private let hasShared: Bool = {
+    let isThere = sharedData("model-prices-cases.json") != nil
+    if !isThere { print("PricingTests: ../shared/data/model-prices-cases.json is absent, its cases are left out") }
+    return isThere
+}()
+
+private func sharedData(_ name: String) -> Data? {
     let checkout = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    let data = try? Data(contentsOf: checkout.deletingLastPathComponent().appending(path: "shared/data/\(name)"))
-    if data == nil { print("PricingTests: ../shared/data/\(name) is absent, what it says is not tested") }
-    return data
+    return try? Data(contentsOf: checkout.deletingLastPathComponent().appending(path: "shared/data/\(name)"))
 }
 
-@Suite("The shared cases", .enabled(if: sharedData("model-prices-cases.json") != nil))
+@Suite("The shared cases", .enabled(if: hasShared))
 struct SharedCaseTests {
     @Test("each call costs exactly what its case says, by the entry that it says")
     func cases() throws {
