@@ -339,11 +339,8 @@ final class Loop {
             destination: target.spec.destination, request: request, handedTo: other?.name)
         flight.request.body = []
         // A large body of HTTP lies in a file while it is under way.
-        if case .http = target.spec.destination.outlet, flight.bodyBytes >= RequestBody.spillBytes {
-            flight.leasedBytes = 0
-        } else {
-            flight.leasedBytes = flight.bodyBytes
-        }
+        let lies = if case .http = target.spec.destination.outlet { flight.bodyBytes >= RequestBody.spillBytes } else { false }
+        flight.leasedBytes = lies ? 0 : flight.bodyBytes
         target.rate.spend(bytes: flight.bodyBytes, now: now)
         lane.inFlight[token] = flight
         flights[token] = lane

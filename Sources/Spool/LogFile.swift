@@ -232,7 +232,7 @@ final class LogFile {
             (books.nextID, books.logOffset) = (end + 1, offset)
             repair = (repair ?? SpoolRepair(reason: formerID == nil ? "its file was gone" : "its newest commits were gone")).losing(lost)
         }
-        lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
+        bearWitness()
     }
 
     // MARK: Repair
@@ -242,7 +242,6 @@ final class LogFile {
         // Whoever takes the database away may take the lock's file along: two daemons must not write.
         try renewLock()
         let repair = try Rebuild.run(options, reason: reason, from: database, books: books, beat: beat)
-        database.leaveFiles()
         try reopen()
         self.repair = repair
         return repair
@@ -263,9 +262,12 @@ final class LogFile {
     func renewLock() throws(SpoolError) {
         guard disk.identity(lockPath) != files.lock else { return }
         lock = try disk.lock(lockPath, of: options.path)
-        lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
+        bearWitness()
         files.lock = disk.identity(lockPath)
     }
+
+    /// Says in the lock's file how far the log has come.
+    private func bearWitness() { lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes) }
 
     private var lockPath: String { options.path + ".lock" }
 
@@ -333,9 +335,7 @@ final class LogFile {
             }
         }
         books = changed
-        if !segments.isEmpty {
-            lock.write(Witness(spoolID: books.spoolID, lastID: books.nextID - 1, logOffset: books.logOffset).bytes)
-        }
+        if !segments.isEmpty { bearWitness() }
         // It is on disk now: what cannot be read any more must not make a failed commit of it, whose settlements would be written twice.
         try? measure()
         if oldest == nil, !segments.isEmpty { try? refreshOldest() }

@@ -137,6 +137,9 @@ final class Writer {
         }
     }
 
+    /// Whether anything may be written now.
+    private var mayCommit: Bool { !(trouble?.forbidsCommits ?? false) }
+
     private struct Due: Sendable {
         var work: Work?
         var jobs: [WriterQueue.Job]
@@ -149,7 +152,6 @@ final class Writer {
         let now = clock.monotonic()
         let all = queue.stopping || !queue.jobs.isEmpty
         // Nothing is committed, however long it is due, before a checkpoint has succeeded.
-        let mayCommit = !(trouble?.forbidsCommits ?? false)
         let work = mayCommit ? queue.commits.take(now: now, all: all) : nil
         if work != nil || all || queue.trustsClock || queue.damage != nil {
             defer { (queue.jobs, queue.trustsClock, queue.damage) = ([], false, nil) }
@@ -166,8 +168,8 @@ final class Writer {
         if due.trustsClock { guardian.trust() }
         // Room was made: those who were held up by flow control may go on while this commit is written.
         if due.work != nil { queue.broadcast() }
-        if let damage = due.damage, !(trouble?.forbidsCommits ?? false) { fail(damage) }
-        var failure: SQLiteError? = if trouble?.forbidsCommits ?? false { lastFailure } else { nil }
+        if let damage = due.damage, mayCommit { fail(damage) }
+        var failure: SQLiteError? = if mayCommit { nil } else { lastFailure }
         if let work = due.work { failure = commit(work) }
         let answers = due.jobs.map { $0(file, failure) }
         if !due.jobs.isEmpty { publish() }
@@ -310,10 +312,10 @@ final class Writer {
 
     /// Between commits: keeps the WAL short, and takes space back in the order of DESIGN.md section 3.
     private func maintain() {
-        if trouble?.forbidsCommits ?? false { return }
+        guard mayCommit else { return }
         do throws(SQLiteError) {
             try lookAfterFiles()
-            if trouble?.forbidsCommits ?? false { return }
+            guard mayCommit else { return }
             if file.uncopiedBytes >= checkpointBytes, clock.monotonic() >= checkpointAt {
                 // A passive checkpoint lets the next commit begin the WAL anew, and waits for nobody. One that grew long under a reader, who
                 // has gone, is cut; while he is there a try now and then is enough, since each reads all of it.

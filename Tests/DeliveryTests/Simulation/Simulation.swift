@@ -15,7 +15,7 @@ final class Simulation {
     let time = PlayedTime()
     let wire: ScriptedWire
     let disk: SimulatedDisk
-    var random: TestSupport.SeededRandom
+    var random: SeededRandom
     var model = Model()
     var specs: [DestinationSpec]
     var options: SpoolOptions
@@ -38,7 +38,7 @@ final class Simulation {
 
     init(seed: UInt64, specs: [DestinationSpec], _ change: (inout SpoolOptions) -> Void = { _ in }) {
         (self.seed, self.specs) = (seed, specs)
-        random = TestSupport.SeededRandom(seed: seed)
+        random = SeededRandom(seed: seed)
         disk = SimulatedDisk(seed: seed &* 31)
         wire = ScriptedWire(time)
         wire.keepsSent = false
@@ -67,7 +67,7 @@ final class Simulation {
             log.observe { [heard] event in heard.spool.withLock { $0.append(event) } }
             self.log = log
             let loop = try Loop(
-                log: log, http: wire, clock: time.clock, random: DeliveryTests.SeededRandom(seed: random.next()),
+                log: log, http: wire, clock: time.clock, random: SeededRandom(seed: random.next()),
                 budget: MemoryBudget(bytes: 64 << 20),
                 sinkDone: { _, _ in }, tell: { _ in })
             try loop.apply(specs)

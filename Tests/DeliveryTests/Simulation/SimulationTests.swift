@@ -50,8 +50,8 @@ final class Plan {
     enum Person: CaseIterable { case seek, skip, pause, reload, leave, replay, purge, clock }
 
     private let simulation: Simulation
-    private var random: TestSupport.SeededRandom
-    private var chance: TestSupport.SeededRandom
+    private var random: SeededRandom
+    private var chance: SeededRandom
     private let names = ["a", "b", "c"]
     private var moods: [String: Mood] = [:]
     private var specs: [DestinationSpec]
@@ -62,9 +62,9 @@ final class Plan {
     private let rots: Bool
 
     init(seed: UInt64) {
-        random = TestSupport.SeededRandom(seed: seed)
-        chance = TestSupport.SeededRandom(seed: seed &+ 1)
-        var maker = DeliveryTests.SeededRandom(seed: seed &+ 2)
+        random = SeededRandom(seed: seed)
+        chance = SeededRandom(seed: seed &+ 1)
+        var maker = SeededRandom(seed: seed &+ 2)
         specs = ["a", "b", "c"].map { RandomWorldTests.anySpec($0, using: &maker) }
         bad = Set((0..<3).map { _ in Int64.random(in: 1...200, using: &maker) })
         rots = random.chance(6)
@@ -200,7 +200,7 @@ final class Plan {
     private func spoilDisk(_ trouble: DiskTrouble) {
         let oneIn = 1 + random.below(random.chance(2) ? 3 : 40)
         note("disk: \(trouble), one in \(oneIn)")
-        var dice = TestSupport.SeededRandom(seed: random.next())
+        var dice = SeededRandom(seed: random.next())
         let disk = simulation.disk
         switch trouble {
         case .full: disk.capacity = disk.paths.reduce(0) { $0 + (disk.size($1) ?? 0) } + random.below(200_000)
@@ -272,7 +272,7 @@ final class Plan {
                 guard let lane else { return }
                 if lane.hold == .user { try loop.resume(lane) } else { try loop.pause(lane) }
             case .reload:
-                var maker = DeliveryTests.SeededRandom(seed: random.next())
+                var maker = SeededRandom(seed: random.next())
                 let handsOver = specs.contains { $0.settings.fallback != nil }
                 specs = specs.map { RandomWorldTests.anySpec($0.name, using: &maker) }
                 if !handsOver { for index in specs.indices { specs[index].settings.fallback = nil } }
