@@ -14,6 +14,8 @@ final class FaultyVFS: Sendable {
         /// The result of opening a database read-only, and of reading pages of one that was.
         var readOnlyOpenFails: Int32?
         var readOnlyReadFails: Int32?
+        /// How long each read of a database that was opened read-only takes, as on a slow disk.
+        var readOnlyReadMicroseconds: useconds_t = 0
         /// Fsyncs of any file so far.
         var syncs = 0
         /// Fsyncs of the database file itself: a checkpoint makes one.
@@ -84,7 +86,9 @@ final class FaultyVFS: Sendable {
         if isReadOnly {
             methods.pointee.methods.xRead = { file, bytes, count, offset in
                 guard let mine = FaultyVFS.of(file) else { return SQLITE_ERROR }
-                if count > 100, let failure = mine.faults.takeUnretainedValue().now.readOnlyReadFails { return failure }
+                let faults = mine.faults.takeUnretainedValue().now
+                if faults.readOnlyReadMicroseconds > 0 { usleep(faults.readOnlyReadMicroseconds) }
+                if count > 100, let failure = faults.readOnlyReadFails { return failure }
                 return mine.original.pointee.xRead(file, bytes, count, offset)
             }
         }

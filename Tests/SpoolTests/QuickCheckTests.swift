@@ -39,8 +39,11 @@ import Testing
     @Test("what cannot be looked at in the time is not called sound, and the reader is of use afterwards")
     func unfinished() throws {
         let directory = try spool(400)
-        let reader = try LogReader.open(path: directory.spool)
+        let disk = FaultyVFS()
+        let reader = try LogReader(path: directory.spool, vfs: disk.name, cache: SegmentCache(bytesMax: 4 << 20))
+        disk.set { $0.readOnlyReadMicroseconds = 20_000 }
         #expect(try reader.quickCheck(within: .zero) == .unfinished)
+        disk.set { $0.readOnlyReadMicroseconds = 0 }
         #expect(try reader.segment(holding: 1)?.firstID == 1)
     }
 }
