@@ -208,19 +208,6 @@ public struct JournalSettings: Sendable, Equatable {
     }
 }
 
-/// One of `routes:`
-public struct RouteSettings: Sendable, Equatable {
-    /// What it is called.
-    public let name: String
-    /// The destinations that it feeds; each exists.
-    public let to: [String]
-
-    init(_ section: Section) {
-        name = section.string("name")
-        to = section.strings("to")
-    }
-}
-
 /// What every destination has, and `section` for the keys of its type.
 public struct DestinationSettings: Sendable, Equatable {
     /// Where a destination that was never seen begins.
