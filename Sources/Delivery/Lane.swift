@@ -48,7 +48,9 @@ final class Lane {
     var open: Open?
     /// Batches to be sent (again), each from its `notBefore` on.
     var waiting: [Batch] = []
-    var inFlight: [UInt64: Flight] = [:]
+    private(set) var inFlight: [UInt64: Flight] = [:]
+    /// Requests under way to this destination itself, not to its fallback.
+    private(set) var ownFlights = 0
     /// Fates that the cursor has no place for yet.
     var withheld: [Fate] = []
     var breaker: CircuitBreaker
@@ -128,8 +130,18 @@ final class Lane {
         }
     }
 
-    /// Requests under way to this destination itself, not to its fallback.
-    var ownFlights: Int { inFlight.values.reduce(0) { $1.handedTo == nil ? $0 + 1 : $0 } }
+    /// A request is under way from now on.
+    func started(_ token: UInt64, _ flight: Flight) {
+        inFlight[token] = flight
+        if flight.handedTo == nil { ownFlights += 1 }
+    }
+
+    /// It has ended: what it was; nil where there was none.
+    func ended(_ token: UInt64) -> Flight? {
+        guard let flight = inFlight.removeValue(forKey: token) else { return nil }
+        if flight.handedTo == nil { ownFlights -= 1 }
+        return flight
+    }
 
     /// Whether it has failed for so long that its fallback is to take its batches.
     func handsOver(now: UInt64) -> Bool {
@@ -157,25 +169,35 @@ final class Lane {
     /// So many ranges stand beyond the cursor, or may soon, that only what begins at the oldest gap may start: it adds none.
     private var isCrowded: Bool { cursor.settled.count + inFlight.count >= Self.batchesAheadMax - 4 }
 
-    /// The places in `waiting` of batches that may be sent when their own time comes.
-    private var sendable: [Int] {
-        var places = Array(waiting.indices)
-        if spec.destination.declaration.order != .none {
-            // Dead letters are outside of the order: one that fails again holds up nothing.
-            let first = places.filter { waiting[$0].isOfLog }.min { waiting[$0].spans.first < waiting[$1].spans.first }
-            places.removeAll { waiting[$0].isOfLog && $0 != first }
+    /// The place in `waiting` of the batch that comes first of those that may be sent when their own time comes and that `isDue`; nil where
+    /// there is none.
+    private func firstSendable(where isDue: (Batch) -> Bool, before isBefore: (Batch, Batch) -> Bool) -> Int? {
+        guard !waiting.isEmpty else { return nil }
+        // The one batch of the log that may go where others must wait for it, by its first id. Dead letters are outside of the order: one that
+        // fails again holds up nothing.
+        let isOrdered = spec.destination.declaration.order != .none
+        let head = isOrdered ? waiting.lazy.filter(\.isOfLog).map(\.spans.first).min() : nil
+        let gap = isCrowded && !cursor.settled.isEmpty ? cursor.position + 1 : nil
+        var found: Int?
+        for place in waiting.indices where isDue(waiting[place]) {
+            if waiting[place].isOfLog {
+                let first = waiting[place].spans.first
+                if let head, first != head { continue }
+                if let gap, first != gap { continue }
+            }
+            if let best = found, !isBefore(waiting[place], waiting[best]) { continue }
+            found = place
         }
-        if isCrowded, !cursor.settled.isEmpty { places.removeAll { waiting[$0].isOfLog && waiting[$0].spans.first != cursor.position + 1 } }
-        return places
+        return found
     }
 
     /// The place in `waiting` of the batch that is to be sent now; nil where none may. While the breaker asks for a probe it is the one that
     /// failed least, which tells most of the platform and least of the batch.
     func nextWaiting(now: UInt64) -> Int? {
         let probes = breaker.state != .closed
-        return sendable.filter { waiting[$0].notBefore <= now }.min {
-            (probes ? waiting[$0].failures : 0, waiting[$0].spans.first) < (probes ? waiting[$1].failures : 0, waiting[$1].spans.first)
-        }
+        return firstSendable(
+            where: { $0.notBefore <= now },
+            before: { (probes ? $0.failures : 0, $0.spans.first) < (probes ? $1.failures : 0, $1.spans.first) })
     }
 
     /// Whether a new batch may be made of the log now.
@@ -195,35 +217,39 @@ final class Lane {
 
     /// When something is to be done though nothing happens; nil: when something happens. `sends`: whether anything may be started at all.
     func deadline(now: UInt64, lastID: Int64, sends: Bool) -> UInt64? {
-        var times: [UInt64] = []
-        if let summaryAt { times.append(summaryAt) }
-        if sends, !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit, breaker.state != .probing,
-            let readyAt = readyAt(lastID: lastID)
-        {
-            let earliest = max(notBefore, rate.opensAt, breaker.opensAt ?? 0, readyAt)
-            switch hold {
-            case nil: times.append(earliest)
-            case .platform(_, _, _, let probeAt, _): if ownFlights == 0 { times.append(max(probeAt, earliest)) }
-            case .user, .disabled: break
-            }
-        }
+        var next = summaryAt
+        if sends, let startsAt = startsAt(lastID: lastID) { next = min(next ?? .max, startsAt) }
         // Ageing is looked after once a second while there is a backlog.
-        if cursor.position < lastID { times.append(now + 1_000_000_000) }
-        return times.min()
+        if cursor.position < lastID { next = min(next ?? .max, now + 1_000_000_000) }
+        return next
+    }
+
+    /// When the next batch may start; nil where none may until something happens.
+    private func startsAt(lastID: Int64) -> UInt64? {
+        guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit, breaker.state != .probing else { return nil }
+        var holdUntil: UInt64 = 0
+        switch hold {
+        case nil: break
+        case .user, .disabled: return nil
+        case .platform(_, _, _, let probeAt, _):
+            guard ownFlights == 0 else { return nil }
+            holdUntil = probeAt
+        }
+        return readyAt(lastID: lastID).map { max(notBefore, rate.opensAt, breaker.opensAt ?? 0, holdUntil, $0) }
     }
 
     /// When a batch is ready to go, but for what holds all of them; nil where there is none.
     private func readyAt(lastID: Int64) -> UInt64? {
-        var times = sendable.map { waiting[$0].notBefore }
+        if mayGatherBehind { return 0 }
+        var ready = firstSendable(where: { _ in true }, before: { $0.notBefore < $1.notBefore }).map { waiting[$0].notBefore }
         if mayGather {
             if let open {
-                times.append(open.since &+ spec.settings.linger.nanosecondsClamped)
+                ready = min(ready ?? .max, open.since &+ spec.settings.linger.nanosecondsClamped)
             } else if nextID <= lastID {
-                times.append(0)
+                return 0
             }
         }
-        if mayGatherBehind { times.append(0) }
-        return times.min()
+        return ready
     }
 
     // MARK: Books

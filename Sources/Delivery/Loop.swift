@@ -342,7 +342,7 @@ final class Loop {
         let lies = if case .http = target.spec.destination.outlet { flight.bodyBytes >= RequestBody.spillBytes } else { false }
         flight.leasedBytes = lies ? 0 : flight.bodyBytes
         target.rate.spend(bytes: flight.bodyBytes, now: now)
-        lane.inFlight[token] = flight
+        lane.started(token, flight)
         flights[token] = lane
         budget.leaseAnyway(flight.leasedBytes)
         lane.status.requests += 1
@@ -416,7 +416,7 @@ final class Loop {
     }
 
     private func ended(_ token: UInt64, _ result: Result<Response, TransportError>, isSink: Bool = false) {
-        guard let lane = flights.removeValue(forKey: token), let flight = lane.inFlight.removeValue(forKey: token) else { return }
+        guard let lane = flights.removeValue(forKey: token), let flight = lane.ended(token) else { return }
         budget.giveBack(flight.leasedBytes)
         let now = clock.monotonic()
         let latency = now - min(flight.sentAt, now)
