@@ -8,7 +8,7 @@ DEBUG := .build/debug/tracefwd
 RELEASE := .build/release/tracefwd
 STATIC := .build-static/release/tracefwd
 
-.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench \
+.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench bench-compare \
   bench-isolation bench-backlog bench-cel bench-redaction fuzz simulate crash deb install clean
 
 help: ## Lists the targets.
@@ -73,8 +73,12 @@ man: build ## Writes the manual pages below .build/man, and lints them where man
 	@mkdir -p .build/man && cp Docs/man/tracefwd.8 .build/man && $(DEBUG) schema --man > .build/man/tracefwd.yaml.5
 	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning .build/man/*; fi
 
-bench: release ## Measures the release binary against the project's limits; writes .bench/result.json.
-	python3 Tests/bench/bench.py --binary $(RELEASE)
+bench: release ## Measures the release binary beside plain C and syslog-ng (25 minutes, 15 GiB below .bench/); writes .bench/result.json.
+	@packaging/setup syslog-ng-core syslog-ng-mod-http || echo "syslog-ng cannot be installed here: its rows will say so"
+	python3 Tests/bench/bench.py --binary $(RELEASE) $(BENCH)
+
+bench-compare: release ## Compares the checkout with another revision, BASE=<rev>, in pairs; writes .bench/compare.json.
+	python3 Tests/bench/compare.py $(or $(BASE),HEAD) --binary $(RELEASE)
 
 bench-isolation: release ## Measures what eleven dead destinations cost the one that is well; writes .bench/isolation.json.
 	python3 Tests/bench/isolation.py --binary $(RELEASE)

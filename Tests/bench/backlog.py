@@ -14,7 +14,6 @@ below .bench/, and it is looked for before. The result is written to .bench/back
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -24,8 +23,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import CHECKOUT, OUT, BenchError, Daemon, Row, as_json, build_tools, collectors, configured, free_port, loadgen
-from bench import print_table, running, sink, sink_stats, wait_until
+from rig import BenchError, Daemon, build_tools, collectors, configured, free_port, loadgen, running, sink, sink_stats, wait_until
+from table import CHECKOUT, OUT, Row, print_table, write_json
 
 DESTINATIONS = 12
 IDLE_MIB = 30
@@ -176,7 +175,7 @@ def main() -> int:
     finally:
         if rows:
             print_table(rows)
-            (OUT / "backlog.json").write_text(json.dumps({"spans": options.spans, "rows": as_json(rows)}, indent=1) + "\n")
+            write_json("backlog", rows, spans=options.spans)
     return 1 if options.check and not all(row.kept for row in rows) else 0
 
 

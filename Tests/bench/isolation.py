@@ -15,7 +15,6 @@ result is written to .bench/isolation.json too.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import subprocess
@@ -28,8 +27,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from bench import CHECKOUT, OUT, BenchError, Figures, Row, as_json, build_tools, daemon, free_port, loadgen, print_table
-from bench import sink, sink_stats, wait_until
+from rig import BenchError, Figures, build_tools, daemon, free_port, loadgen, sink, sink_stats, wait_until
+from table import CHECKOUT, Row, print_table, write_json
 
 MOST = 1.05
 DRAIN_SECONDS = 120
@@ -252,7 +251,7 @@ def main() -> int:
         if pairs:
             rows = rows_of(options, pairs)
             print_table(rows)
-            (OUT / "isolation.json").write_text(json.dumps({"pairs": len(pairs), "rows": as_json(rows)}, indent=1) + "\n")
+            write_json("isolation", rows, pairs=len(pairs))
     return 1 if options.check and not all(row.kept for row in rows) else 0
 
 

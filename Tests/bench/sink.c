@@ -5,8 +5,10 @@
 // HTTP/1.1 on 127.0.0.1 with keep-alive and Content-Length; protobuf bodies, not compressed. `POST /K/...` counts for
 // destination K (0 to 63), any other path for 0. Spans are found by walking ResourceSpans / ScopeSpans / Span; with
 // `--expect N` the span id (1 to N, as loadgen writes it) is looked up in a bitmap, so that lost and repeated spans
-// show. The first half of a trace id is when loadgen sent the span, so how long it took is known to within 1 %. `GET /stats`
-// answers the counts as JSON, `GET /stats/last` for the last time: how long later ones took is counted anew; SIGTERM prints them. Times are CLOCK_MONOTONIC seconds.
+// show. The first half of a trace id is when loadgen sent the span, so how long it took is known to within 1 %. A body of text
+// (Content-Type: text/plain) is loadgen's lines as another forwarder passes them on. `GET /stats` answers the counts as JSON,
+// `GET /stats/last` for the last time: how long later ones took is counted anew; SIGTERM prints them. Times are CLOCK_MONOTONIC
+// seconds.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -112,6 +114,16 @@ static const uint8_t *next_field(const uint8_t *at, const uint8_t *end, struct f
     return field->length <= (uint64_t)(end - at) ? at + field->length : NULL;
 }
 
+/// Marks a span as seen; false where the id is none of loadgen's.
+static bool note_id(int destination, uint64_t id) {
+    if (id == 0 || id > expected) return false;
+    uint8_t bit = (uint8_t)(1u << (id & 7)), *byte = &destinations[destination].seen[id >> 3];
+    if (*byte & bit) destinations[destination].repeated++;
+    else destinations[destination].unique++;
+    *byte |= bit;
+    return true;
+}
+
 static void count_span(int destination, const uint8_t *at, uint64_t length) {
     destinations[destination].spans++;
     if (expected == 0) return;
@@ -124,16 +136,47 @@ static void count_span(int destination, const uint8_t *at, uint64_t length) {
         }
         if (field.number != 2 || field.length != 8) continue;
         memcpy(&id, field.at, 8);
-        id = __builtin_bswap64(id);
-        if (id == 0 || id > expected) break;
-        uint8_t bit = (uint8_t)(1u << (id & 7)), *byte = &destinations[destination].seen[id >> 3];
-        if (*byte & bit) destinations[destination].repeated++;
-        else destinations[destination].unique++;
-        *byte |= bit;
-        return;
+        if (note_id(destination, __builtin_bswap64(id))) return;
+        break;
     }
     destinations[destination].unknown++;
 }
+
+// MARK: lines
+
+/// The 16 hexadecimal digits at `at`; 0 where they are none.
+static uint64_t hex64(const char *at) {
+    char digits[17] = {0};
+    memcpy(digits, at, 16);
+    char *end;
+    uint64_t value = strtoull(digits, &end, 16);
+    return end == digits + 16 ? value : 0;
+}
+
+/// The id stands where loadgen writes it: as the second member, so nothing else of the line is read.
+static void count_line(int destination, const char *line, size_t length) {
+    static const char trace[] = "{\"trace_id\":\"", span[] = "\",\"span_id\":\"";
+    enum { SENT = sizeof trace - 1, MIDDLE = SENT + 32, ID = MIDDLE + sizeof span - 1 };
+    destinations[destination].spans++;
+    if (expected == 0) return;
+    if (length < ID + 16 || memcmp(line, trace, SENT) || memcmp(line + MIDDLE, span, sizeof span - 1)) {
+        destinations[destination].unknown++;
+        return;
+    }
+    note_duration((arrived_ns - hex64(line + SENT)) / 1000);
+    if (!note_id(destination, hex64(line + ID))) destinations[destination].unknown++;
+}
+
+static void count_lines(int destination, const char *body, uint64_t length) {
+    const char *end = body + length;
+    for (const char *line = body, *stop; line < end; line = stop + 1) {
+        stop = memchr(line, '\n', (size_t)(end - line));
+        if (!stop) stop = end;
+        if (stop > line) count_line(destination, line, (size_t)(stop - line));
+    }
+}
+
+// MARK: a message's path
 
 /// Follows field `path[0]`, in it field `path[1]`, ... down to the spans.
 static bool walk(int destination, const uint8_t *at, uint64_t length, const int *path) {
@@ -210,6 +253,11 @@ static bool serve(struct client *client, const char *head, const char *body, uin
     if (requests++ == 0) first_at = last_at;
     bytes_total += length;
     static const int path[] = {1, 2, 2, 0};
+    const char *type = header(head, "Content-Type");
+    if (type && !strncasecmp(type, "text/plain", 10)) {
+        count_lines(destination_of(head), body, length);
+        return answer(client->fd, "200 OK", "text/plain", "", 0);
+    }
     if (!walk(destination_of(head), (const uint8_t *)body, length, path)) {
         malformed++;
         return answer(client->fd, "400 Bad Request", "text/plain", "", 0);
