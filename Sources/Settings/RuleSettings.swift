@@ -10,6 +10,12 @@ public struct RuleText: Sendable, Equatable {
     /// What it is: `routes[0] "production": sample.keep[1]`.
     public let path: String
 
+    /// A mistake at a line and column of the text, from 1; `excerpt` shows the place.
+    public func mistake(line: Int, column: Int, _ text: String, excerpt: String?) -> Mistake {
+        let place = Place(file: place.file, line: place.line + line - 1, column: line == 1 ? place.column + column - 1 : column)
+        return Mistake(place, path: path, text)
+    }
+
     /// Equal by what it says, wherever it stands.
     public static func == (a: RuleText, b: RuleText) -> Bool { a.text == b.text }
 }
