@@ -119,6 +119,19 @@ public struct JSONBytes: Sendable {
         quote(text)
     }
 
+    /// A string from what stands between the quotes of another JSON string, its escapes as they are. What is no escape of JSON, or half of
+    /// a surrogate pair, is U+FFFD.
+    public mutating func string(escaped text: UnsafeRawBufferPointer) {
+        separate()
+        quote(text, isEscaped: true)
+    }
+
+    /// One JSON value that was written elsewhere and is sound.
+    public mutating func value(json text: UnsafeRawBufferPointer) {
+        separate()
+        bytes.append(contentsOf: text)
+    }
+
     /// A number.
     public mutating func integer(_ value: some FixedWidthInteger) {
         separate()
@@ -230,21 +243,22 @@ public struct JSONBytes: Sendable {
         }
     }
 
-    private mutating func quote(_ text: UnsafeRawBufferPointer) {
+    private mutating func quote(_ text: UnsafeRawBufferPointer, isEscaped: Bool = false) {
         bytes.append(UInt8(ascii: "\""))
         var (run, at) = (0, 0)  // what stands in run..<at is copied as it is
         while true {
             at = plainEnd(text, from: at)
             guard at < text.count else { break }
             let byte = text[at]
-            let length = byte < 0x80 ? 0 : utf8Length(text, at: at)
+            let isEscape = isEscaped && byte == UInt8(ascii: "\\")
+            let length = byte >= 0x80 ? utf8Length(text, at: at) : isEscape ? JSONText.escapeLength(text, at: at) : 0
             if length > 0 {
                 at += length
                 continue
             }
             bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run..<at]))
-            if byte < 0x80 { escape(byte) } else { bytes.append(contentsOf: [0xef, 0xbf, 0xbd]) }
-            at += 1
+            if byte < 0x80, !isEscape { escape(byte) } else { bytes.append(contentsOf: [0xef, 0xbf, 0xbd]) }
+            at += isEscape ? JSONText.brokenEscapeLength(text, at: at) : 1
             run = at
         }
         bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run...]))
@@ -341,14 +355,14 @@ private func civilDate(daysSinceEpoch: Int) -> (year: Int, month: Int, day: Int)
 }
 
 /// The first byte from `start` on that is a quote, a backslash, a control or no ASCII; the end where there is none.
-private func plainEnd(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+func plainEnd(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
     guard let bytes = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return start }
     return tracefwd_plain_end(bytes + start, bytes + text.count) - bytes
 }
 
 /// The length of the well-formed UTF-8 sequence (The Unicode Standard, table 3-7) that begins with the byte `at`, no ASCII; 0 where it is
 /// ill-formed.
-private func utf8Length(_ text: UnsafeRawBufferPointer, at: Int) -> Int {
+func utf8Length(_ text: UnsafeRawBufferPointer, at: Int) -> Int {
     let lead = text[at]
     let (length, second): (Int, ClosedRange<UInt8>) =
         switch lead {

@@ -12,6 +12,15 @@ public struct SpanParts {
     /// The `Span` message itself.
     public let span: UnsafeRawBufferPointer
 
+    /// The parts of a message that is none.
+    static var empty: SpanParts { SpanParts(resource: .empty, scope: .empty, spanField: .empty, span: .empty) }
+
+    private init(
+        resource: UnsafeRawBufferPointer, scope: UnsafeRawBufferPointer, spanField: UnsafeRawBufferPointer, span: UnsafeRawBufferPointer
+    ) {
+        (self.resource, self.scope, self.spanField, self.span) = (resource, scope, spanField, span)
+    }
+
     init?(_ message: UnsafeRawBufferPointer, _ entry: SpanEntry) {
         let (resourceLength, scopeLength) = (Int(entry.resourceLength), Int(entry.scopeLength))
         guard resourceLength < message.count,
@@ -75,26 +84,33 @@ public struct SpanFields {
 
     init(_ message: UnsafeRawBufferPointer) {
         self.message = message
-        for field in ProtobufReader(message) {
-            switch (field.number, field.type) {
-            case (1, .bytes): traceID = field.bytes
-            case (2, .bytes): spanID = field.bytes
-            case (3, .bytes): traceState = field.bytes
-            case (4, .bytes): parentSpanID = field.bytes
-            case (5, .bytes): name = field.bytes
-            case (6, .varint): kind = UInt8(exactly: field.scalar).flatMap(SpanKind.init) ?? .unspecified
-            case (7, .fixed64): startTime = field.scalar
-            case (8, .fixed64): endTime = field.scalar
-            case (9, .bytes): attributeCount += 1
-            case (10, .varint): droppedAttributes = UInt32(truncatingIfNeeded: field.scalar)
-            case (11, .bytes): eventCount += 1
-            case (12, .varint): droppedEvents = UInt32(truncatingIfNeeded: field.scalar)
-            case (13, .bytes): linkCount += 1
-            case (14, .varint): droppedLinks = UInt32(truncatingIfNeeded: field.scalar)
-            case (15, .bytes): readStatus(field.bytes)
-            case (16, .fixed32): flags = UInt32(truncatingIfNeeded: field.scalar)
-            default: continue
-            }
+        for field in ProtobufReader(message) { take(field) }
+    }
+
+    /// A reader's own pass over `message` begins here; it hands each field to `take`.
+    init(unread message: UnsafeRawBufferPointer) { self.message = message }
+
+    /// Reads the next field of the message.
+    @inline(__always)
+    mutating func take(_ field: ProtobufField) {
+        switch (field.number, field.type) {
+        case (1, .bytes): traceID = field.bytes
+        case (2, .bytes): spanID = field.bytes
+        case (3, .bytes): traceState = field.bytes
+        case (4, .bytes): parentSpanID = field.bytes
+        case (5, .bytes): name = field.bytes
+        case (6, .varint): kind = UInt8(exactly: field.scalar).flatMap(SpanKind.init) ?? .unspecified
+        case (7, .fixed64): startTime = field.scalar
+        case (8, .fixed64): endTime = field.scalar
+        case (9, .bytes): attributeCount += 1
+        case (10, .varint): droppedAttributes = UInt32(truncatingIfNeeded: field.scalar)
+        case (11, .bytes): eventCount += 1
+        case (12, .varint): droppedEvents = UInt32(truncatingIfNeeded: field.scalar)
+        case (13, .bytes): linkCount += 1
+        case (14, .varint): droppedLinks = UInt32(truncatingIfNeeded: field.scalar)
+        case (15, .bytes): readStatus(field.bytes)
+        case (16, .fixed32): flags = UInt32(truncatingIfNeeded: field.scalar)
+        default: break
         }
     }
 

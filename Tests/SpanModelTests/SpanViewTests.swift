@@ -71,9 +71,9 @@ struct SpanViewTests {
     }
 
     @Test(
-        "knows the model by its newest name and by its foreign ones",
+        "knows the model that answered, else the one asked for, by its newest name and by its foreign ones",
         arguments: [
-            (["gen_ai.response.model": "b", "gen_ai.request.model": "a"], "a"), (["gen_ai.response.model": "b"], "b"),
+            (["gen_ai.response.model": "b", "gen_ai.request.model": "a"], "b"), (["gen_ai.response.model": "b"], "b"),
             (["llm.model_name": "c"], "c"), (["llm.model_name": "c", "gen_ai.request.model": "a"], "a"),
             (["embedding.model_name": "d"], "d"),
         ])
