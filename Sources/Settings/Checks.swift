@@ -1,7 +1,7 @@
 // What can only be seen over several keys. Each check bears a section that lacks a value, because the value was wrong and has been reported.
 
 func checks(_ root: Section) -> [Mistake] {
-    udpChecks(root) + socketChecks(root) + destinationChecks(root) + routeChecks(root)
+    udpChecks(root) + socketChecks(root) + destinationChecks(root) + ruleChecks(root)
 }
 
 private func udpChecks(_ root: Section) -> [Mistake] {
@@ -48,18 +48,6 @@ private func destinationChecks(_ root: Section) -> [Mistake] {
         }
         if case .text(let was) = section["was"], destinations.contains(where: { $0.name == was.text }) {
             mistakes.append(section.mistake(at: "was", "is \"\(was.shown)\", which is still a destination of its own"))
-        }
-    }
-    return mistakes
-}
-
-private func routeChecks(_ root: Section) -> [Mistake] {
-    guard case .list(let routes) = root["routes"] else { return [] }
-    var names: Set<String> = []
-    var mistakes: [Mistake] = []
-    for case .section(let route) in routes {
-        if case .text(let name) = route["name"], !names.insert(name.text).inserted {
-            mistakes.append(route.mistake(at: "name", "is \"\(name.shown)\", which another route has too; give each its own"))
         }
     }
     return mistakes

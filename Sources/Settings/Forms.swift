@@ -33,7 +33,7 @@ extension KeyType {
     /// The value that a text stands for. `shown` is the text before variables were replaced: what an output may show.
     func parse(_ text: String, shown: String) throws(Remedy) -> Value {
         switch self {
-        case .string, .destination: return .text(Text(text: text, shown: shown))
+        case .string, .destination, .target: return .text(Text(text: text, shown: shown))
         case .path: return .text(try parsePath(text, most: 4095))
         case .socket: return .text(try parsePath(text, most: 107))
         case .url: return .text(try parseURL(text, shown: shown))
@@ -53,7 +53,13 @@ extension KeyType {
             if words.contains(text) { return .text(Text(text: text, shown: text)) }
             if let other, other.isScalar, let value = try? other.parse(text, shown: shown) { return value }
             throw Remedy(nearest(to: text, in: words).map { "did you mean \"\($0)\"? It is \(form)" } ?? "it is \(form)")
-        case .secret, .headers, .list, .section, .destinations, .later: preconditionFailure("not a text: \(self)")
+        case .fraction(let what): return .number(try parseFraction(text, what))
+        case .frequency: return .number(try parseFrequency(text))
+        case .condition:
+            guard let flag = Bool(text) else { throw Remedy("it is \(form)") }
+            return .boolean(flag)
+        case .secret, .headers, .list, .section, .destinations, .expression, .rate, .anything, .names, .step, .either:
+            preconditionFailure("not a text, or one with a place: \(self)")
         }
     }
 
@@ -76,11 +82,29 @@ extension KeyType {
         case .secret: "a secret"
         case .headers: "headers: names with values"
         case .destination: "the name of a destination"
+        case .target: "the name of a destination or of a group"
+        case .expression(let what, _): what
+        case .condition: "true, false or a condition"
+        case .fraction: "a number from 0 to 1"
+        case .rate: phrase(alternatives, "or")
+        case .frequency: "so many a time, such as 100/s or 5000/min"
+        case .anything(let what): what
         case .list(let item): "a list: \(item.form)"
+        case .names(_, let item): "names, each with \(item.form)"
+        case .step(let keys): "one of \(phrase(keys.map(\.name), "and"))"
+        case .either(let types): phrase(types.flatMap(\.alternatives), "or")
         case .section(let keys) where keys.count == 1: "{\(keys[0].name): \(keys[0].type.form)}"
         case .section: "a section: keys with values"
         case .destinations: "names, each with a section"
-        case .later: "not in this version"
+        }
+    }
+
+    /// The same, where it is one of several.
+    private var alternatives: [String] {
+        switch self {
+        case .rate: ["a number from 0 to 1", "an expression"]
+        case .section(let keys) where keys.count > 1: ["a section"]
+        default: [form]
         }
     }
 
@@ -90,13 +114,36 @@ extension KeyType {
     /// Whether a value of it is written as one text.
     var isScalar: Bool {
         switch self {
-        case .secret, .headers, .list, .section, .destinations, .later: false
+        case .secret, .headers, .list, .section, .destinations, .anything, .names, .step, .either: false
         default: true
         }
     }
 
     /// Whether it is a choice between words and something else.
     var hasAlternative: Bool { if case .choice(_, .some) = self { true } else { false } }
+
+    /// Whether it takes a list: then one that is empty is a mistake.
+    var isList: Bool {
+        switch self {
+        case .list: true
+        case .either(let types): types.contains(where: \.isList)
+        default: false
+        }
+    }
+
+    /// Of several types, the one that takes what is written.
+    func alternative(for content: Written.Content) -> KeyType {
+        guard case .either(let types) = self else { return self }
+        let fitting = types.first { type in
+            switch content {
+            case .text: type.isScalar
+            case .list: type.isList
+            case .map: !type.isScalar && !type.isList
+            case .empty: false
+            }
+        }
+        return fitting ?? self
+    }
 }
 
 // MARK: - Text to value
@@ -137,6 +184,36 @@ private func parseBytes(_ text: String, within range: ClosedRange<Int>) throws(R
     guard let size = scaled(number, by: unit) else { throw Remedy("that is beyond any disk") }
     guard range.contains(size) else { throw Remedy("it is \(words(range, render(bytes:)))") }
     return size
+}
+
+/// A number as YAML and CEL write it; Swift's own forms beside those, such as `nan`, are texts.
+func isNumber(_ text: some StringProtocol) -> Bool {
+    String(text).wholeMatch(of: /[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?/) != nil
+}
+
+private func parseFraction(_ text: String, _ what: String) throws(Remedy) -> Double {
+    let number = text.hasSuffix("%") ? String(text.dropLast()).replacing(" ", with: "") : text
+    guard isNumber(number), let value = Double(number) else { throw Remedy("\(what) is a number from 0 to 1") }
+    guard number == text, (0...1).contains(value) else {
+        // Whoever writes 10 means per cent.
+        let percent = (2...100).contains(value) && value == value.rounded() ? Int(value) : 10
+        let share = percent == 100 ? "1" : "0.\(percent < 10 ? "0" : "")\(percent)"
+        throw Remedy("\(what) is from 0 to 1, for \(percent) % write \(share)")
+    }
+    return value
+}
+
+private let frequencyUnits = [(name: "s", seconds: 1.0), (name: "min", seconds: 60), (name: "h", seconds: 3600)]
+
+private func parseFrequency(_ text: String) throws(Remedy) -> Double {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { $0.filter { $0 != " " } }
+    guard parts.count == 2, isNumber(parts[0]), let count = Double(parts[0]), count > 0, count <= 1e12 else {
+        throw Remedy("it is a number, / and a unit of time: 100/s, 5000/min")
+    }
+    guard let unit = frequencyUnits.first(where: { $0.name == parts[1] }) else {
+        throw Remedy("\"\(parts[1])\" is no unit here; it is \(phrase(frequencyUnits.map { "\(parts[0])/\($0.name)" }, "or"))")
+    }
+    return count / unit.seconds
 }
 
 private func parseShare(_ text: String) throws(Remedy) -> Share {
@@ -230,6 +307,16 @@ func render(_ time: Duration) -> String {
 func render(bytes: Int) -> String {
     guard bytes != 0, let unit = binaryUnits.last(where: { bytes % $0.size == 0 }) else { return "\(bytes)" }
     return "\(bytes / unit.size)\(unit.name)"
+}
+
+/// As a person would write it: without a fraction that is none.
+func render(number: Double) -> String { Int(exactly: number).map { "\($0)" } ?? "\(number)" }
+
+/// As a person would write it: the shortest time that has a whole number.
+func render(perSecond: Double) -> String {
+    let whole = frequencyUnits.first { abs((perSecond * $0.seconds).rounded() - perSecond * $0.seconds) < 1e-9 * perSecond * $0.seconds }
+    guard let unit = whole else { return "\(perSecond)/s" }
+    return "\(render(number: (perSecond * unit.seconds).rounded()))/\(unit.name)"
 }
 
 /// `from 1 to 64`, `at least 1MiB`.

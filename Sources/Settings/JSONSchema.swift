@@ -12,7 +12,6 @@ public func renderJSONSchema(_ types: [DestinationType]) -> String {
 }
 
 private func objectSchema(_ keys: [Key]) -> [String: Any] {
-    let keys = keys.filter { !$0.isLater }
     var schema: [String: Any] = ["type": "object", "additionalProperties": false]
     schema["properties"] = Dictionary(uniqueKeysWithValues: keys.map { ($0.name, propertySchema($0)) })
     let required = keys.filter { if case .required = $0.absent { true } else { false } }.map(\.name)
@@ -35,10 +34,11 @@ private func propertySchema(_ key: Key) -> [String: Any] {
 
 private var variable: [String: Any] { ["type": "string", "pattern": #"\$\{"#] }
 private var text: [String: Any] { ["type": "string"] }
+private var fraction: [String: Any] { ["type": "number", "minimum": 0, "maximum": 1] }
 
 private func valueSchema(_ type: KeyType) -> [String: Any] {
     switch type {
-    case .string, .path, .socket, .destination: return ["type": ["string", "number"]]
+    case .string, .path, .socket, .destination, .target: return ["type": ["string", "number"]]
     case .url: return pattern("^https?://")
     case .listen: return pattern(":[0-9]+$")
     case .network: return pattern("^[0-9a-fA-F:.]+(/[0-9]+)?$")
@@ -50,10 +50,22 @@ private func valueSchema(_ type: KeyType) -> [String: Any] {
     case .share: return anyOf([["type": "integer", "minimum": 1], pattern("^[0-9]+%$|" + sizePattern)])
     case .duration: return anyOf([["const": 0], pattern("^0$|^[0-9]+([.][0-9]+)? ?(ms|s|m|h|d)$")])
     case .choice(let words, let other): return anyOf([["enum": words]] + (other.map { [valueSchema($0)] } ?? [variable]))
+    case .expression(_, let orNull): return ["type": ["string", "number", "boolean"] + (orNull ? ["null"] : [])]
+    case .condition: return anyOf([["type": "boolean"], text])
+    case .fraction: return anyOf([fraction, variable])
+    case .rate: return anyOf([fraction, text])
+    case .frequency: return pattern("^[0-9]+([.][0-9]+)? ?/ ?(s|min|h)$")
+    case .anything: return [:]
     case .secret: return secret
     case .headers: return ["type": "object", "additionalProperties": secret]
     case .list(let item): return ["type": ["array", "null"], "items": valueSchema(item)]
+    case .names(let form, let item):
+        var schema: [String: Any] = ["type": ["object", "null"], "additionalProperties": valueSchema(item)]
+        if case .identifier = form { schema["propertyNames"] = ["pattern": "^[A-Za-z_][A-Za-z0-9_]*$"] }
+        return schema
     case .section(let keys): return objectSchema(keys)
+    case .step(let keys): return objectSchema(keys).merging(["minProperties": 1, "maxProperties": 1]) { _, new in new }
+    case .either(let types): return anyOf(types.map(valueSchema))
     case .destinations(let types):
         let each = types.map { type in
             var schema = objectSchema([typeKey([type])] + type.allKeys)
@@ -61,7 +73,6 @@ private func valueSchema(_ type: KeyType) -> [String: Any] {
             return schema
         }
         return ["type": ["object", "null"], "additionalProperties": each.isEmpty ? false : anyOf(each)]
-    case .later: preconditionFailure("a key of a later version has no schema")
     }
 }
 

@@ -35,13 +35,10 @@ public struct Key: Sendable {
         self.doc = doc
     }
 
-    /// Whether it is known only so that it can be said to come later.
-    var isLater: Bool { if case .later = type { true } else { false } }
-
     /// Whether an empty value is as good as none: a list, or names, whose items are all commented out.
     var mayBeEmpty: Bool {
         switch (type, absent) {
-        case (.list, .nothing), (.headers, .nothing), (.destinations, .nothing): true
+        case (.list, .nothing), (.headers, .nothing), (.destinations, .nothing), (.names, .nothing): true
         default: false
         }
     }
@@ -58,7 +55,8 @@ public struct Key: Sendable {
     }
 }
 
-/// What may be written as a key's value. In every text `${NAME}`, `${NAME:-default}` and `$$` are replaced after parsing.
+/// What may be written as a key's value. In every text but expressions and patterns `${NAME}`, `${NAME:-default}` and `$$` are replaced after
+/// parsing.
 public indirect enum KeyType: Sendable {
     /// Any text.
     case string
@@ -92,14 +90,47 @@ public indirect enum KeyType: Sendable {
     case headers
     /// The name of a destination that the configuration has.
     case destination
+    /// The name of a destination, or of a group of them.
+    case target
+    /// An expression, a pattern or an entity, which the pipeline understands: no variable is replaced in it. The words say what it is:
+    /// `a condition`. `orNull` allows none at all, which is the expression `null`.
+    case expression(String, orNull: Bool = false)
+    /// `true`, `false` or a condition.
+    case condition
+    /// A number from 0 to 1. The words say what it is: `a rate`.
+    case fraction(String)
+    /// A fraction, or an expression that gives one.
+    case rate
+    /// So many a time: `100/s`.
+    case frequency
+    /// What another room understands. The words say what it is.
+    case anything(String)
     /// Any number of values of one type.
     case list(KeyType)
+    /// Names, each with a value of one type.
+    case names(NameForm, KeyType)
     /// Keys below the key.
     case section([Key])
+    /// Keys below the key, exactly one of which stands there.
+    case step([Key])
+    /// One of several types that are told apart by what is written: a text, a list or a section.
+    case either([KeyType])
     /// Names, each with a section whose `type:` says which keys it has beside those that all have.
     case destinations([DestinationType])
-    /// A key of a later version: known, so that it can be said.
-    case later
+}
+
+/// What the names of `KeyType.names` are.
+public enum NameForm: Sendable {
+    /// What an expression can name.
+    case identifier
+    /// A group of destinations, formed as they are.
+    case group
+    /// A destination that the configuration has.
+    case destination
+    /// An attribute.
+    case attribute
+    /// An attribute's glob, whose value is one with as many `*`.
+    case glob
 }
 
 extension ClosedRange<Duration> {

@@ -58,17 +58,24 @@ public struct ReadError: Error, Equatable {
 public struct LoadedSettings: Sendable {
     /// The files it came from, in the order of reading.
     public let files: [String]
+    /// What is no mistake, but hardly meant, in the order of reading.
+    public let warnings: [Mistake]
     /// All of it, by the table.
     let root: Section
 }
 
 /// Reads a file and `conf.d/*.yaml` beside it, in the order of their names, as one configuration.
+///
+/// `check` is whoever understands the rules: it finds what is wrong in their expressions, patterns and prices. It is asked of a configuration
+/// with mistakes too, in whose rules stands what could be read, so that all mistakes come in one run.
 public func load(
-    file: String, destinationTypes: [DestinationType], surroundings: Surroundings = .process
+    file: String, destinationTypes: [DestinationType], surroundings: Surroundings = .process,
+    check: (RuleSettings) -> [Mistake] = { _ in [] }
 ) throws(SettingsError) -> LoadedSettings {
-    let attempt = attempt(file, destinationTypes, surroundings)
+    var attempt = attempt(file, destinationTypes, surroundings)
+    if attempt.definesAll { attempt.mistakes += check(RuleSettings(attempt.root)) }
     guard attempt.mistakes.isEmpty else { throw SettingsError(inOrder(attempt.mistakes, attempt.files)) }
-    return LoadedSettings(files: attempt.files, root: attempt.root)
+    return LoadedSettings(files: attempt.files, warnings: inOrder(warnings(attempt.root), attempt.files), root: attempt.root)
 }
 
 /// Where a daemon's files are, as far as a person's commands need them.
@@ -103,6 +110,9 @@ private struct Attempt {
     var mistakes: [Mistake]
     /// Whether every file could be read.
     var isWhole: Bool
+
+    /// Whether what rules refer to is known: a definition that is wrong, or in a file that cannot be read, must not look unknown.
+    var definesAll: Bool { isWhole && !mistakes.contains { $0.path == "define" || $0.text.hasPrefix("define ") } }
 }
 
 private func attempt(_ file: String, _ destinationTypes: [DestinationType], _ surroundings: Surroundings) -> Attempt {

@@ -2,7 +2,7 @@
 
 /// tracefwd.yaml(5): the same words as Docs/configuration.md.
 public func renderManPage(_ types: [DestinationType], version: String) -> String {
-    let table = table(types).filter { !$0.isLater }
+    let table = table(types)
     var page = """
         .TH TRACEFWD.YAML 5 "" "tracefwd \(roff(version))" "File formats"
         .SH NAME
@@ -51,7 +51,6 @@ private func destinations(_ key: Key, _ types: [DestinationType]) -> String {
 private func entries(_ keys: [Key], below path: String) -> String { keys.map { entry($0, below: path) }.joined() }
 
 private func entry(_ key: Key, below path: String) -> String {
-    guard !key.isLater else { return "" }
     let absent =
         switch key.absent {
         case .required: "Required."
@@ -124,14 +123,11 @@ private func roff(_ text: String) -> String {
         case "’": result += "\\(aq"
         default:
             // A page in ASCII looks the same in every locale.
-            result += character.isASCII ? String(character) : character.unicodeScalars.map { "\\[u\(hex($0.value))]" }.joined()
+            result +=
+                character.isASCII
+                ? String(character) : character.unicodeScalars.map { "\\[u\(hexDigits($0.value, uppercase: true))]" }.joined()
         }
     }
-}
-
-private func hex(_ value: UInt32) -> String {
-    let digits = String(value, radix: 16, uppercase: true)
-    return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
 }
 
 extension String {

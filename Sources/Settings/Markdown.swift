@@ -2,7 +2,7 @@
 
 /// Docs/configuration.md: how a configuration is written, then every key.
 public func renderMarkdown(_ types: [DestinationType]) -> String {
-    let table = table(types).filter { !$0.isLater }
+    let table = table(types)
     let leaves = table.filter { $0.sectionKeys == nil && !$0.isDestinations }
     var page = introduction + "\n## At the top\n\n" + rows(leaves)
     for key in table {
@@ -37,7 +37,6 @@ private func rows(_ keys: [Key]) -> String {
 }
 
 private func row(_ key: Key, within path: String) -> String {
-    guard !key.isLater else { return "" }
     let absent =
         switch key.absent {
         case .required: "**required**"
@@ -61,8 +60,29 @@ extension Key {
         default: nil
         }
     }
-    /// The same, and those of a section that may stand in place of a word.
-    var keysBelow: [Key] { if case .choice(_, .some(.section(let keys))) = type { keys } else { sectionKeys ?? [] } }
+    /// The same, and those of sections that may stand in place of something else, in lists and below names.
+    var keysBelow: [Key] { type.keysBelow }
+}
+
+extension KeyType {
+    /// Every key that may stand in a value of it.
+    var keysBelow: [Key] {
+        switch self {
+        case .section(let keys), .step(let keys): keys
+        case .list(let item), .names(_, let item), .choice(_, .some(let item)): item.keysBelow
+        case .either(let types): types.flatMap(\.keysBelow)
+        default: []
+        }
+    }
+
+    /// The keys right below it, where it is a section or may be one.
+    var keysWhereSection: [Key]? {
+        switch self {
+        case .section(let keys): keys
+        case .either(let types): types.lazy.compactMap(\.keysWhereSection).first
+        default: nil
+        }
+    }
 }
 
 /// How a configuration is written; the page's head, and the manual page's.

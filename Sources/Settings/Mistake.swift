@@ -29,19 +29,28 @@ public struct Mistake: Sendable, Equatable, CustomStringConvertible {
     public let path: String
     /// What is wrong, and the remedy.
     public let text: String
+    /// The line of an expression and one with carets under what is meant; nil where `text` says enough.
+    public let excerpt: String?
 
-    /// A mistake; reported by `Section.mistake(at:_:)` outside this room.
-    init(_ place: Place, path: String = "", _ text: String) {
+    /// A mistake; reported by `Section.mistake(at:_:)`, `RuleText.mistake` and `SettingsValue.mistake` outside this room.
+    init(_ place: Place, path: String = "", _ text: String, excerpt: String? = nil) {
         self.place = place
         self.path = path
         self.text = text
+        self.excerpt = excerpt
     }
 
-    /// One line.
+    /// One line, without the excerpt.
     public var description: String { "\(place): " + (path.isEmpty ? "" : "\(path): ") + text }
+
+    /// The line, `note` behind it, and below it the excerpt, indented.
+    public func paragraph(_ note: String = "") -> String {
+        let lines = (excerpt ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+        return description + note + (excerpt == nil ? "" : lines.map { "\n    \($0)" }.joined())
+    }
 }
 
-/// Every mistake of the configuration, one a line, and their number.
+/// Every mistake of the configuration, one a line (below that of an expression its excerpt), and their number.
 public struct SettingsError: Error, Equatable, CustomStringConvertible {
     /// In the order of reading.
     public let mistakes: [Mistake]
@@ -54,8 +63,8 @@ public struct SettingsError: Error, Equatable, CustomStringConvertible {
 
     /// All of them.
     public var description: String {
-        let count = mistakes.count == 1 ? "(1 mistake)" : "(\(mistakes.count) mistakes)"
-        return mistakes.map(\.description).joined(separator: "\n") + " " + count
+        let count = mistakes.count == 1 ? " (1 mistake)" : " (\(mistakes.count) mistakes)"
+        return mistakes.enumerated().map { $1.paragraph($0 == mistakes.count - 1 ? count : "") }.joined(separator: "\n")
     }
 }
 

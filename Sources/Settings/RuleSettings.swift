@@ -9,11 +9,20 @@ public struct RuleText: Sendable, Equatable {
     public let place: Place
     /// What it is: `routes[0] "production": sample.keep[1]`.
     public let path: String
+    private let source: ScalarSource?
 
-    /// A mistake at a line and column of the text, from 1; `excerpt` shows the place.
-    public func mistake(line: Int, column: Int, _ text: String, excerpt: String?) -> Mistake {
-        let place = Place(file: place.file, line: place.line + line - 1, column: line == 1 ? place.column + column - 1 : column)
-        return Mistake(place, path: path, text)
+    init(_ text: String, _ written: Written, _ site: Decode.Site) {
+        self.text = text
+        source = written.source
+        place = written.source?.start(of: text) ?? site.place
+        path = site.path.isEmpty ? site.name : "\(site.path): \(site.name)"
+    }
+
+    /// A mistake in it, at a line and a column of the text, which count from 1 (the column in Unicode scalars) and become the file's.
+    ///
+    /// `excerpt` is the line, and one with carets under what is meant, as the text has them.
+    public func mistake(line: Int = 1, column: Int = 1, _ message: String, excerpt: String? = nil) -> Mistake {
+        Mistake(source?.place(of: text, line: line, column: column) ?? place, path: path, message, excerpt: excerpt)
     }
 
     /// Equal by what it says, wherever it stands.
@@ -191,23 +200,6 @@ public struct RuleTest: Sendable {
     public let place: Place
 }
 
-/// A piece of a file that another room understands: a test's span, prices.
-public struct SettingsValue: Sendable {
-    /// What stands there.
-    public enum Content: Sendable {
-        case empty
-        /// As it is written; `isPlain` where no quotes or block say that it is a text whatever it looks like.
-        case text(String, isPlain: Bool)
-        case list([SettingsValue])
-        case map([(name: String, value: SettingsValue)])
-    }
-
-    /// What stands there.
-    public let content: Content
-    /// Where.
-    public let place: Place
-}
-
 /// All that decides which spans go where, and in which form.
 public struct RuleSettings: Sendable {
     /// Named conditions and values, each of which may use those above it.
@@ -218,15 +210,8 @@ public struct RuleSettings: Sendable {
     public let routes: [RouteSettings]?
     /// The configured destinations, in the order of the files.
     public let destinations: [String]
-    /// `prices:`; nil where it does not stand.
+    /// `prices:`, a map of `file` and `models`; nil where neither stands.
     public let prices: SettingsValue?
     /// What `tracefwd check` tries.
     public let tests: [RuleTest]
-}
-
-extension RouteSettings {
-    init(_ section: Section) {
-        (name, to, place) = (section.string("name"), section.strings("to"), section.place)
-        (selection, priority, drops, isFinal, sample, transform, redact) = (.always, 0, false, false, nil, [], [])
-    }
 }

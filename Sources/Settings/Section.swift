@@ -48,15 +48,18 @@ struct Text: Sendable, Equatable {
     static func == (a: Text, b: Text) -> Bool { a.text == b.text }
 }
 
-/// A decoded value. Sizes and modes are integers; how to print one is known by its key's type.
+/// A decoded value. Sizes and modes are integers, a frequency is a number a second; how to print one is known by its key's type.
 enum Value: Sendable, Equatable {
     case text(Text)
     case boolean(Bool)
     case integer(Int)
+    case number(Double)
     case share(Share)
     case duration(Duration)
     case listen(ListenAddress)
     case secret(Secret)
+    case rule(RuleText)
+    case raw(SettingsValue)
     case list([Value])
     case map([Named])
     case section(Section)
@@ -64,6 +67,10 @@ enum Value: Sendable, Equatable {
     struct Named: Sendable, Equatable {
         let name: String
         let value: Value
+        /// Where the name stands.
+        let place: Place
+
+        static func == (a: Named, b: Named) -> Bool { a.name == b.name && a.value == b.value }
     }
 }
 
@@ -80,8 +87,10 @@ public struct Section: Sendable, Equatable, CustomStringConvertible, CustomDebug
 
     /// The table of this section.
     let keys: [Key]
-    /// As a person would name it: `destinations.collector`.
+    /// As a person would name it: `destinations.collector`. For what is in an item of a list, the item: `routes[0] "production"`.
     public let path: String
+    /// In an item of a list, the keys from there, with dots: `sample.tail`; empty for the item itself.
+    var keysInItem = ""
     /// Where the section's own key stands.
     let place: Place
     var entries: [String: Entry] = [:]
@@ -98,8 +107,8 @@ public struct Section: Sendable, Equatable, CustomStringConvertible, CustomDebug
 
     /// A mistake at one of the section's keys, of which `text` says what is wrong ("is 5s, less than base"), or at the section as a whole.
     public func mistake(at name: String? = nil, _ text: String) -> Mistake {
-        guard let name else { return Mistake(place, path: path, text) }
-        return Mistake(entries[name]?.place ?? place, path: path, "\(name) \(text)")
+        guard let name else { return Mistake(place, path: path, keysInItem.isEmpty ? text : "\(keysInItem) \(text)") }
+        return Mistake(entries[name]?.place ?? place, path: path, (keysInItem.isEmpty ? "" : "\(keysInItem).") + "\(name) \(text)")
     }
 
     /// Whether a key has a value, by itself or by its default.
@@ -168,7 +177,8 @@ public struct Section: Sendable, Equatable, CustomStringConvertible, CustomDebug
         pairs(name).compactMap { pair in if case .section(let section) = pair.value { (pair.name, section) } else { nil } }
     }
 
-    private func pairs(_ name: String) -> [Value.Named] {
+    /// A map of names that are the user's, in the order of the file; empty where the key is left out.
+    func pairs(_ name: String) -> [Value.Named] {
         pick(name) { (value) -> [Value.Named]? in if case .map(let pairs) = value { pairs } else { nil } } ?? []
     }
 

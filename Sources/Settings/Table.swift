@@ -22,12 +22,9 @@ func table(_ types: [DestinationType]) -> [Key] {
         Key("stop", .section(stopKeys), .defaults, "How the daemon stops."),
     ]
     let end = [
-        Key("destinations", .destinations(types), .nothing("nothing is sent; spans stay in the spool"), "Where spans go, by name."),
-        Key(
-            "routes", .list(.section(routeKeys)), .nothing("everything goes to every destination"),
-            "Which spans go where. A span takes each route; a destination gets it once."),
+        Key("destinations", .destinations(types), .nothing("nothing is sent; spans stay in the spool"), "Where spans go, by name.")
     ]
-    return start + end + laterKeys(["define", "intake", "tests"])
+    return start + end + ruleKeys
 }
 
 private let spoolKeys = [
@@ -119,14 +116,6 @@ private let journalKeys = [
 ]
 
 private let stopKeys = [Key("drain", .duration(.orZero), .value("10s"), "How long a stop may take to finish what is in flight.")]
-
-private let routeKeys =
-    [
-        Key("name", .string, .required, "What the route is called in the books and the journal."),
-        Key("to", .list(.destination), .required, "The destinations that it feeds."),
-    ] + laterKeys(["when", "priority", "sample", "transform", "redact", "drop", "final"])
-
-private func laterKeys(_ names: [String]) -> [Key] { names.map { Key($0, .later, .nothing(""), "") } }
 
 /// The first key of every destination.
 func typeKey(_ types: [DestinationType]) -> Key {

@@ -348,6 +348,6 @@ extension LoadedSettings {
     public var stopDrain: Duration { root.section("stop").duration("drain") }
     /// In the order of the file.
     public var destinations: [DestinationSettings] { root.namedSections("destinations").map(DestinationSettings.init) }
-    /// In the order of the file; nil sends everything to every destination.
-    public var routes: [RouteSettings]? { root.has("routes") ? root.sections("routes").map(RouteSettings.init) : nil }
+    /// Which spans go where, and in which form.
+    public var rules: RuleSettings { RuleSettings(root) }
 }

@@ -19,6 +19,8 @@ struct Written: Sendable {
 
     let content: Content
     let place: Place
+    /// How a text is written; nil where it is none.
+    var source: ScalarSource?
 
     /// What it is, for messages.
     var kind: String {
@@ -31,7 +33,7 @@ struct Written: Sendable {
     }
 }
 
-/// Joins a file with those before it: sections by key, routes one after the other. Nil where the two cannot be one: the same leaf, or the
+/// Joins a file with those before it: sections by key, routes and tests one after the other. Nil where the two cannot be one: the same leaf, or the
 /// same destination, in two files is a mistake, which names both places.
 func merge(_ first: Written, _ second: Written, path: [String] = [], mistakes: inout [Mistake]) -> Written? {
     let isDestination = path.count == 2 && path[0] == "destinations"
@@ -40,7 +42,8 @@ func merge(_ first: Written, _ second: Written, path: [String] = [], mistakes: i
     case _ where isDestination: return nil
     case (_, .empty): return first
     case (.empty, _): return second
-    case (.list(let a), .list(let b)) where path == ["routes"]: return Written(content: .list(a + b), place: first.place)
+    case (.list(let a), .list(let b)) where path == ["routes"] || path == ["tests"]:
+        return Written(content: .list(a + b), place: first.place)
     case (.map(var entries), .map(let others)):
         for other in others {
             guard let index = entries.firstIndex(where: { $0.name == other.name }) else {

@@ -17,6 +17,7 @@ func parseYAML(_ bytes: [UInt8], file: String) throws(SettingsError) -> (written
             guard let node = try Yams.compose(yaml: text, .basic) else {
                 return (Written(content: .empty, place: Place(file: file, line: 1, column: 1)), [])
             }
+            reader.lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(Array.init)
             return (reader.read(node), reader.mistakes)
         } catch YamlError.duplicatedKeysInMapping(_, let context) {
             // Yams stops at the first duplicate. Its key is marked and the text read again, so that all mistakes come at once.
@@ -39,6 +40,8 @@ private struct NodeReader {
     static let lastMarker: UInt32 = 0xF8FF
 
     let file: String
+    /// Of the text that the nodes are of.
+    var lines: [[Unicode.Scalar]] = []
     var mistakes: [Mistake] = []
     private var marked: [Unicode.Scalar: Unicode.Scalar] = [:]
     private var nodes = 0
@@ -76,7 +79,19 @@ private struct NodeReader {
             }
             return Written(content: .empty, place: place)
         }
-        return Written(content: content(of: node, place), place: place)
+        return Written(content: content(of: node, place), place: place, source: source(of: node, place))
+    }
+
+    private func source(of node: Node, _ place: Place) -> ScalarSource? {
+        guard let style = node.scalar?.style else { return nil }
+        let read: ScalarSource.Style =
+            switch style {
+            case .any, .plain: .plain
+            case .singleQuoted: .singleQuoted
+            case .doubleQuoted: .doubleQuoted
+            case .literal, .folded: .block
+            }
+        return ScalarSource(style: read, mark: place, lines: lines)
     }
 
     private mutating func content(of node: Node, _ place: Place) -> Written.Content {

@@ -283,7 +283,7 @@ final class Daemon: Sendable {
     // MARK: Configuration
 
     private static func specs(_ settings: LoadedSettings) -> [DestinationSpec] {
-        let routes = Routes((settings.routes ?? []).map { Routes.Route(name: $0.name, to: Set($0.to)) })
+        let routes = Routes((settings.rules.routes ?? []).map { Routes.Route(name: $0.name, to: Set($0.to)) })
         return settings.destinations.map { one in
             let destination = makeDestination(one)
             return DestinationSpec(

@@ -23,7 +23,7 @@ func defaults(yaml: String) throws {
     #expect(settings.control.path == "/var/lib/tracefwd/control.sock" && settings.control.group == nil)
     #expect(settings.journal.level == .info && settings.journal.summary == .seconds(10))
     #expect(settings.stopDrain == .seconds(10))
-    #expect(settings.destinations.isEmpty && settings.routes == nil)
+    #expect(settings.destinations.isEmpty && settings.rules.routes == nil)
 }
 
 @Test("every key of the file arrives in the typed settings")
@@ -109,7 +109,7 @@ func everything() throws {
     let archive = settings.destinations[1]
     #expect(archive.http == nil && archive.isEnabled && archive.from == nil && archive.timeout == nil && archive.spansMax == nil)
     #expect(archive.backlogMax == .percent(50) && archive.backlogMax.bytes(of: 10 << 30) == 5 << 30)
-    #expect(settings.routes?.map(\.name) == ["all"] && settings.routes?.first?.to == ["collector", "archive"])
+    #expect(settings.rules.routes?.map(\.name) == ["all"] && settings.rules.routes?.first?.to == ["collector", "archive"])
 }
 
 @Test("a type's own key stands instead of the common one of its name")
@@ -149,7 +149,7 @@ func merging() throws {
         ])
     #expect(settings.spool.path == "/a" && settings.spool.history == .seconds(3600))
     #expect(settings.sources.unix?.mode == 0o600 && settings.sources.http != nil)
-    #expect(settings.routes?.map(\.name) == ["one", "two", "three"])
+    #expect(settings.rules.routes?.map(\.name) == ["one", "two", "three"])
     #expect(settings.destinations.map(\.name) == ["a", "b"])
 }
 

@@ -279,16 +279,6 @@ let bad: [Bad] = [
     Bad(
         #"routes: []"#,
         #"t.yaml:1:9: routes is an empty list; name at least one, or leave the key out (everything goes to every destination)"#),
-    Bad(
-        #"destinations: { a: { type: file, path: /x } }\#nroutes:\#n  - name: r\#n    when: model == "x"\#n    sampel: 1\#n    to: [a]\#n  - to: []\#n  - a"#,
-        #"t.yaml:4:5: routes[0] "r": "when" is not in this version yet; leave it out"#,
-        #"t.yaml:5:5: routes[0] "r": unknown key "sampel"; known here are name and to"#,
-        #"t.yaml:7:5: routes[1]: "name" is missing; it is a text"#,
-        #"t.yaml:7:9: routes[1]: to is an empty list; name at least one"#,
-        #"t.yaml:8:5: routes[2] is a text; it is a section: keys with values"#),
-    Bad(
-        #"define: all"#,
-        #"t.yaml:1:1: "define" is not in this version yet; leave it out"#),
 ]
 
 @Test("a broken file beside whole ones does not make what it would have defined look unknown")
