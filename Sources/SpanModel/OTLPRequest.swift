@@ -83,11 +83,11 @@ struct OTLPGroups {
 }
 
 /// Bytes of a length-delimited field (with a number below 16) whose value has `size` bytes.
-private func fieldSize(_ size: Int) -> Int { 1 + varintSize(UInt64(size)) + size }
+func fieldSize(_ size: Int) -> Int { 1 + varintSize(UInt64(size)) + size }
 
 extension [UInt8] {
     /// Appends the tag of a length-delimited field with a number below 16, and the length of its value.
-    fileprivate mutating func appendField(_ number: UInt8, size: Int) {
+    mutating func appendField(_ number: UInt8, size: Int) {
         append(number << 3 | WireType.bytes.rawValue)
         appendVarint(UInt64(size))
     }

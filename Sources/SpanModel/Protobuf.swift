@@ -35,8 +35,24 @@ public struct ProtobufReader: IteratorProtocol, Sequence {
     public var position: Int { at }
 
     /// The next field, or nil at the end or at a malformed byte.
+    @inline(__always)
     public mutating func next() -> ProtobufField? {
         guard at < buffer.count, !failed else { return nil }
+        // Most fields are length-delimited, with one byte of tag and one of length.
+        if buffer.count - at >= 2 {
+            let (tag, length) = (buffer[at], buffer[at + 1])
+            if tag & 0x87 == WireType.bytes.rawValue, tag >= 8, length < 0x80, Int(length) <= buffer.count - at - 2 {
+                let start = at + 2
+                at = start + Int(length)
+                return ProtobufField(
+                    number: UInt32(tag >> 3), type: .bytes, scalar: 0, bytes: UnsafeRawBufferPointer(rebasing: buffer[start..<at]))
+            }
+        }
+        return nextOfAnyForm()
+    }
+
+    @inline(never)
+    private mutating func nextOfAnyForm() -> ProtobufField? {
         guard let tag = varint(), tag >> 3 != 0, tag >> 3 <= 0x1fff_ffff, let type = WireType(rawValue: UInt8(tag & 7)) else {
             return fail()
         }
