@@ -168,9 +168,7 @@ struct Decode {
         case (.names(let form, let item), .map(let entries)):
             if case .group = form { groups = entries.map(\.name) }
             return .map(entries.compactMap { named($0, form, item, site.below) })
-        case (.anything, let content):
-            if case .empty = content { break }
-            return .raw(SettingsValue(written))
+        case (.anything, .map): return .raw(SettingsValue(written))
         case (.expression(_, orNull: true), .empty): return .rule(RuleText("null", written, site))
         case (.expression, .text(let text)), (.condition, .text(let text)), (.rate, .text(let text)): return rule(text, type, written, site)
         case (.list(let item), .list(let items)): return .list(self.items(of: item, in: items, site))
@@ -230,7 +228,8 @@ struct Decode {
             report(site, "is no name for an expression; it has letters, digits and _, and begins with no digit")
         case .group where !isDestinationName(entry.name): report(site, "is no name for a group; \(destinationNames)")
         case .destination: references.append(Reference(name: Text(text: entry.name, shown: entry.name), site: site, kind: .key))
-        case .attribute where entry.name.isEmpty, .glob where entry.name.isEmpty: report(site, "has no name")
+        case .attribute where entry.name.isEmpty, .glob where entry.name.isEmpty:
+            mistakes.append(scope.mistake(entry.place, "a name is empty"))
         default: break
         }
         let valueSite = scope.site(entry.name, place(of: entry))

@@ -92,7 +92,12 @@ extension KeyType {
         case .list(let item): "a list: \(item.form)"
         case .names(_, let item): "names, each with \(item.form)"
         case .step(let keys): "one of \(phrase(keys.map(\.name), "and"))"
-        case .either(let types): phrase(types.flatMap(\.alternatives), "or")
+        case .either(let types):
+            if types.count == 2, case .list(let item) = types[1], item.form == types[0].form {
+                "\(item.form), or a list of them"
+            } else {
+                phrase(types.flatMap(\.alternatives), "or")
+            }
         case .section(let keys) where keys.count == 1: "{\(keys[0].name): \(keys[0].type.form)}"
         case .section: "a section: keys with values"
         case .destinations: "names, each with a section"
@@ -104,6 +109,7 @@ extension KeyType {
         switch self {
         case .rate: ["a number from 0 to 1", "an expression"]
         case .section(let keys) where keys.count > 1: ["a section"]
+        case .choice(let words, nil): words
         default: [form]
         }
     }

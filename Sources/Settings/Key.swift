@@ -103,7 +103,7 @@ public indirect enum KeyType: Sendable {
     case rate
     /// So many a time: `100/s`.
     case frequency
-    /// What another room understands. The words say what it is.
+    /// A section that another room understands. The words say what it is.
     case anything(String)
     /// Any number of values of one type.
     case list(KeyType)

@@ -54,7 +54,11 @@ private func sampleChecks(_ route: Section) -> [Mistake] {
 
 private func redactionChecks(_ redaction: Section) -> [Mistake] {
     let given = ["entity", "pattern"].filter { !redaction.isLeftOut($0) }
-    return given.count == 1 ? [] : [redaction.mistake("has \"entity\" or \"pattern\", \(given.isEmpty ? "none" : "not both")")]
+    switch given.count {
+    case 0: return [redaction.mistake("names no entity and no pattern; it has one of them")]
+    case 1: return []
+    default: return [redaction.mistake("names an entity and a pattern; leave one of them")]
+    }
 }
 
 // MARK: - What is hardly meant

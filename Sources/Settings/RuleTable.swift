@@ -127,6 +127,6 @@ private let testKeys = [
 
 private let deliveredKeys = [
     Key(
-        "delivered", .anything("a section: members of the span"), .required,
+        "delivered", .anything("members of the span"), .required,
         "Members of the span that arrives; `null` is one that is absent.")
 ]

@@ -173,3 +173,61 @@ private func words(_ step: TransformSettings) -> String {
     case .exec(let command, let timeout, let dead): "exec \(command.joined(separator: " ")) \(timeout) \(dead)"
     }
 }
+
+@Test("what is hardly meant is told, and is no mistake", arguments: warned)
+func warnings(yaml: String, says: [String]) throws {
+    let head = "destinations: { a: { type: file, path: /a }, b: { type: file, path: /b } }\n"
+    #expect(try loadText(head + yaml).warnings.map(\.description) == says)
+}
+
+private let warned: [(String, [String])] = [
+    ("", []),
+    ("routes: [{ to: a }]", ["t.yaml:1:46: destinations.b: no route names it, so nothing goes there"]),
+    (
+        "routes: [{ name: x, to: [a, b] }, { name: y, when: root, to: a }]",
+        [
+            "t.yaml:2:35: routes[1] \"y\": never decides: the routes before it take every span for a"
+        ]
+    ),
+    ("routes: [{ name: x, to: a }, { name: y, to: [a, b] }]", []),
+    (
+        "routes: [{ name: y, when: root, to: a }, { name: x, to: [a, b], priority: 1 }]",
+        [
+            "t.yaml:2:10: routes[0] \"y\": never decides: the routes before it take every span for a"
+        ]
+    ),
+    (
+        "routes: [{ name: x, to: a, final: true }, { name: y, to: b }]",
+        [
+            "t.yaml:2:43: routes[1] \"y\": never decides: \"x\" before it always matches and is final"
+        ]
+    ),
+    (
+        "routes: [{ name: x, to: a }, { name: y, otherwise: true, to: b }]",
+        [
+            "t.yaml:2:30: routes[1] \"y\": never decides: \"x\" before it always matches"
+        ]
+    ),
+    ("routes: [{ name: x, when: root, to: a, final: true }, { name: y, otherwise: true, to: b }, { name: z, drop: true }]", []),
+    (
+        "routes: [{ name: x, to: [a, b] }, { name: z, when: root, drop: true }]",
+        [
+            "t.yaml:2:35: routes[1] \"z\": never decides: the routes before it take every span for every destination"
+        ]
+    ),
+    (
+        "routes: [{ name: z, drop: true }, { name: x, to: [a, b] }]",
+        [
+            "t.yaml:2:35: routes[1] \"x\": never decides: \"z\" before it always matches and is final"
+        ]
+    ),
+]
+
+@Test("a destination that takes another's batches needs no route")
+func fallbackIsNamed() throws {
+    let yaml = """
+        destinations: { a: { type: file, path: /a, fallback: { to: b } }, b: { type: file, path: /b } }
+        routes: [{ to: a }]
+        """
+    #expect(try loadText(yaml).warnings.isEmpty)
+}

@@ -28,7 +28,8 @@ let sampleTypes = [
 
 /// Loads files that are in memory; the first is the main one.
 func loadTexts(
-    _ texts: [(path: String, text: String)], environment: [String: String] = [:], types: [DestinationType] = sampleTypes
+    _ texts: [(path: String, text: String)], environment: [String: String] = [:], types: [DestinationType] = sampleTypes,
+    check: (RuleSettings) -> [Mistake] = { _ in [] }
 ) throws(SettingsError) -> LoadedSettings {
     let files = Dictionary(uniqueKeysWithValues: texts.map { ($0.path, Array($0.text.utf8)) })
     let surroundings = Surroundings(environment: environment) { path throws(ReadError) in
@@ -37,7 +38,7 @@ func loadTexts(
     } names: { directory in
         files.keys.filter { $0.hasPrefix(directory + "/") }.map { String($0.dropFirst(directory.count + 1)) }
     }
-    return try load(file: texts[0].path, destinationTypes: types, surroundings: surroundings)
+    return try load(file: texts[0].path, destinationTypes: types, surroundings: surroundings, check: check)
 }
 
 func loadText(_ text: String, environment: [String: String] = [:]) throws(SettingsError) -> LoadedSettings {
@@ -45,9 +46,11 @@ func loadText(_ text: String, environment: [String: String] = [:]) throws(Settin
 }
 
 /// The whole message of a configuration that does not load.
-func complaint(_ text: String, environment: [String: String] = [:]) -> String {
+func complaint(
+    _ text: String, environment: [String: String] = [:], check: (RuleSettings) -> [Mistake] = { _ in [] }
+) -> String {
     do throws(SettingsError) {
-        _ = try loadText(text, environment: environment)
+        _ = try loadTexts([("t.yaml", text)], environment: environment, check: check)
         return "loads"
     } catch { return error.description }
 }
