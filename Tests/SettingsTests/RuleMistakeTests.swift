@@ -15,7 +15,7 @@ private let badRules: [Bad] = [
         #"routes: [{ name: all, to: [archiv] }, { name: all, to: [collector, archive] }]"#,
         #"t.yaml:2:28: routes[0] "all": to[0] is "archiv", which is no destination; did you mean "archive"?"#,
         #"t.yaml:2:41: routes[1] "all": name is "all", which another route has too; give each its own"#,
-        #"t.yaml:2:57: routes[1] "all": to[0] is "collector", which is no destination; known are archive and langfuse"#)
+        #"t.yaml:2:57: routes[1] "all": to[0] is "collector", which is no destination; known are archive and langfuse"#),
     Bad(
         #"""
         routes: [{ to: archive }, { name: b, to: [archiv, al] }, { when: x }, { to: archive, drop: true, sample: 1, redact: [email] }]
@@ -152,7 +152,8 @@ private let badRules: [Bad] = [
         #"t.yaml:4:78: tests[0]: expect.langfuse: unknown key "team"; known here are delivered"#,
         #"t.yaml:5:13: tests[0]: random is 2; it is from 0 to 1, for 2 % write 0.02"#,
         #"t.yaml:6:5: tests[1] "t": "span" is missing; it is a span"#,
-        #"t.yaml:6:5: tests[1] "t": "expect" is missing; it is names, each with delivered, filtered, sampled, dropped or {delivered: members of the span}"#),
+        #"t.yaml:6:5: tests[1] "t": "expect" is missing; it is names, each with delivered, filtered, sampled, dropped or {delivered: members of the span}"#
+    ),
     Bad(
         #"""
         tests: [{ span: {}, expect: { archive: {} } }]
