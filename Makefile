@@ -8,8 +8,8 @@ DEBUG := .build/debug/tracefwd
 RELEASE := .build/release/tracefwd
 STATIC := .build-static/release/tracefwd
 
-.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench bench-compare \
-  bench-isolation bench-backlog bench-cel bench-redaction fuzz simulate crash deb install clean
+.PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench \
+  bench-compare bench-budgets bench-isolation bench-backlog bench-cel bench-redaction fuzz simulate crash deb install clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,6 +79,11 @@ bench: release ## Measures the release binary beside plain C and syslog-ng (25 m
 
 bench-compare: release ## Compares the checkout with another revision, BASE=<rev>, in pairs; writes .bench/compare.json.
 	python3 Tests/bench/compare.py $(or $(BASE),HEAD) --binary $(RELEASE)
+
+bench-budgets: setup ## Counts the instructions and allocations of each step of a span's path, and says which budget is broken.
+	@packaging/setup valgrind
+	swift build -c release --product micro-bench $(SWIFT_FLAGS)
+	python3 Tests/bench/budgets.py
 
 bench-isolation: release ## Measures what eleven dead destinations cost the one that is well; writes .bench/isolation.json.
 	python3 Tests/bench/isolation.py --binary $(RELEASE)

@@ -58,6 +58,9 @@ let package = Package(
 
         .executableTarget(name: "cel-bench", dependencies: ["CEL"], path: "Tests/bench/cel"),
         .executableTarget(name: "redaction-bench", dependencies: ["Redaction"], path: "Tests/bench/redaction"),
+        .executableTarget(
+            name: "micro-bench", dependencies: ["Delivery", "Intake", "Pipeline", "SpanModel", "Spool", "Threading"],
+            path: "Tests/bench/micro"),
 
         // What several tests share: chance that can be repeated, and a disk in memory.
         .target(name: "TestSupport", dependencies: ["CSQLite", "Spool"], path: "Tests/Support"),
