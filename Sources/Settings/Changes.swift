@@ -50,6 +50,12 @@ private func difference(_ old: Value?, _ new: Value?, _ key: Key, path: String) 
     if case .destinations = key.type, case .map(let first) = old ?? .map([]), case .map(let second) = new ?? .map([]) {
         return named(first, second, key, path: path)
     }
+    if case .list(.section) = key.type, let first = old.map(byName), let second = new.map(byName) {
+        return moved(first, second, key, path: path) + named(first, second, key, path: path)
+    }
+    if case .names(_, let item) = key.type, case .map(let first) = old, case .map(let second) = new {
+        return named(first, second, Key(key.name, item, key.absent, reload: key.reload, key.doc), path: path)
+    }
     let text: (Value?) -> String = { $0.map { inline($0, key.type) } ?? "left out" }
     let kind: Change.Kind =
         switch (old ?? new, old, new) {
@@ -58,6 +64,21 @@ private func difference(_ old: Value?, _ new: Value?, _ key: Key, path: String) 
         default: .changed(from: text(old), to: text(new))
         }
     return [Change(path: path, kind: kind, reload: key.reload)]
+}
+
+/// The sections of a list, by their names or else their numbers.
+private func byName(_ list: Value) -> [Value.Named] {
+    list.items.enumerated().compactMap { index, item in
+        item.section.map { Value.Named(name: $0["name"]?.text ?? "\(index)", value: item, place: $0.place) }
+    }
+}
+
+/// Those that stay, where their order has changed.
+private func moved(_ old: [Value.Named], _ new: [Value.Named], _ key: Key, path: String) -> [Change] {
+    let before = old.map(\.name).filter { name in new.contains { $0.name == name } }
+    let after = new.map(\.name).filter { before.contains($0) }
+    guard before != after else { return [] }
+    return [Change(path: path, kind: .changed(from: phrase(before, "and"), to: phrase(after, "and")), reload: key.reload)]
 }
 
 private func named(_ old: [Value.Named], _ new: [Value.Named], _ key: Key, path: String) -> [Change] {

@@ -34,9 +34,14 @@ private func line(_ name: String, _ value: Value, _ type: KeyType, indent: Strin
     }
 }
 
-/// One of a list of sections, without its defaults.
+/// One of a list of sections, without its defaults; steps have a line each.
 private func item(_ section: Section, indent: String) -> String {
-    written(section).enumerated().map { "\(indent)\($0 == 0 ? "- " : "  ")\($1.name): \($1.value)\n" }.joined()
+    let lines = section.keys.flatMap { key -> [String] in
+        guard let entry = section.entries[key.name], entry.place != nil, let value = entry.value else { return [] }
+        guard case .list(.step(let keys)) = key.type else { return ["\(key.name): \(inline(value, key.type))"] }
+        return ["\(key.name):"] + value.items.map { "  - \(inline($0, .step(keys)))" }
+    }
+    return lines.enumerated().map { "\(indent)\($0 == 0 ? "- " : "  ")\($1)\n" }.joined()
 }
 
 /// A value on one line, as YAML.
@@ -89,9 +94,12 @@ private func flow(_ value: SettingsValue) -> String {
     }
 }
 
-/// A text as YAML: bare where no reader could take it for anything else, otherwise in double quotes, as JSON has them.
+/// A text as YAML: bare where no reader could take it for anything else, otherwise in quotes: the double ones are JSON's, the single ones need
+/// no escapes.
 private func scalar(_ text: String) -> String {
     let isBare = text.wholeMatch(of: /[A-Za-z\/][A-Za-z0-9_\/.\-]*/) != nil
     guard !isBare || ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(text.lowercased()) else { return text }
+    let isPrintable = text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+    if isPrintable, text.utf8.contains(where: { "\"\\".utf8.contains($0) }) { return "'" + text.replacing("'", with: "''") + "'" }
     return jsonText(text)
 }

@@ -150,6 +150,28 @@ func changes() throws {
     #expect(old.changes(from: old).isEmpty)
 }
 
+@Test("the difference of two configurations names each route and definition that has changed, and a changed order")
+func changedRules() throws {
+    let old = try loadText(
+        """
+        destinations: { a: { type: file, path: /a } }
+        define: { x: "1", y: "2" }
+        routes: [{ name: one, when: root, to: a }, { name: two, to: a, sample: 0.1 }, { name: three, to: a }]
+        """)
+    let new = try loadText(
+        """
+        destinations: { a: { type: file, path: /a } }
+        define: { x: "3", z: "2" }
+        routes: [{ name: two, to: a, sample: { rate: 0.1, limit: 1/s } }, { name: one, when: "!root", to: a }, { name: four, to: a, final: true }]
+        """)
+    #expect(
+        new.changes(from: old).map(\.description) == [
+            "define.x: \"1\" -> \"3\"", "define.z: left out -> \"2\"", "define.y: \"2\" -> left out", "routes: one and two -> two and one",
+            "routes.two.sample: 0.1 -> {rate: 0.1, limit: 1/s}", "routes.one.when: root -> \"!root\"", "routes.four: added",
+            "routes.three: removed",
+        ])
+}
+
 @Test("the packaged configuration loads")
 func packaged() throws {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
