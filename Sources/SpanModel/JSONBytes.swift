@@ -126,6 +126,23 @@ public struct JSONBytes: Sendable {
         quote(text, isEscaped: true)
     }
 
+    /// A string of several texts, one behind the other, with `separator` between them.
+    public mutating func string(joining texts: some Sequence<SpanText>, separator: StaticString = "") {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        var isFirst = true
+        for text in texts {
+            if !isFirst { quoteInside(UnsafeRawBufferPointer(start: separator.utf8Start, count: separator.utf8CodeUnitCount)) }
+            isFirst = false
+            switch text {
+            case .utf8(let utf8): quoteInside(utf8)
+            case .escaped(let escaped): quoteInside(escaped, isEscaped: true)
+            case .digits(let value): digits(value)
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
     /// One JSON value that was written elsewhere and is sound.
     public mutating func value(json text: UnsafeRawBufferPointer) {
         separate()
@@ -245,6 +262,12 @@ public struct JSONBytes: Sendable {
 
     private mutating func quote(_ text: UnsafeRawBufferPointer, isEscaped: Bool = false) {
         bytes.append(UInt8(ascii: "\""))
+        quoteInside(text, isEscaped: isEscaped)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// What stands between the quotes of a string.
+    private mutating func quoteInside(_ text: UnsafeRawBufferPointer, isEscaped: Bool = false) {
         var (run, at) = (0, 0)  // what stands in run..<at is copied as it is
         while true {
             at = plainEnd(text, from: at)
@@ -262,7 +285,6 @@ public struct JSONBytes: Sendable {
             run = at
         }
         bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run...]))
-        bytes.append(UInt8(ascii: "\""))
     }
 
     private mutating func escape(_ byte: UInt8) {

@@ -22,27 +22,28 @@ enum JSONText {
 
     // MARK: Walking
 
-    /// The elements of an array that has been checked.
-    static func elements(of array: UnsafeRawBufferPointer) -> [UnsafeRawBufferPointer] {
-        var (found, at) = ([UnsafeRawBufferPointer](), skipSpace(array, from: 1))
+    /// Gives the elements of an array that has been checked, until `body` answers false.
+    static func forEachElement(of array: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        var at = skipSpace(array, from: 1)
         while at < array.count, array[at] != UInt8(ascii: "]"), let end = end(of: array, from: at, depth: 0) {
-            found.append(UnsafeRawBufferPointer(rebasing: array[at..<end]))
+            guard body(UnsafeRawBufferPointer(rebasing: array[at..<end])) else { return }
             at = nextItem(array, from: end)
         }
-        return found
     }
 
-    /// The members of an object that has been checked, in their order. A key is what stands between its quotes.
-    static func members(of object: UnsafeRawBufferPointer) -> [(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)] {
-        var (found, at) = ([(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)](), skipSpace(object, from: 1))
+    /// Gives the members of an object that has been checked, in their order, until `body` answers false. A key is what stands between its
+    /// quotes.
+    static func forEachMember(
+        of object: UnsafeRawBufferPointer, _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
+    ) {
+        var at = skipSpace(object, from: 1)
         while at < object.count, object[at] == UInt8(ascii: "\""), let keyEnd = stringEnd(object, from: at) {
             let key = UnsafeRawBufferPointer(rebasing: object[at + 1..<keyEnd - 1])
             at = skipSpace(object, from: skipSpace(object, from: keyEnd) + 1)
-            guard let end = end(of: object, from: at, depth: 0) else { break }
-            found.append((key, UnsafeRawBufferPointer(rebasing: object[at..<end])))
+            guard let end = end(of: object, from: at, depth: 0) else { return }
+            guard body(key, UnsafeRawBufferPointer(rebasing: object[at..<end])) else { return }
             at = nextItem(object, from: end)
         }
-        return found
     }
 
     /// From behind an item over its comma to the next one.

@@ -136,7 +136,7 @@ extension RawValue {
 }
 
 /// An integer of decimal digits with an optional sign.
-private func decimalInteger(_ text: UnsafeRawBufferPointer) -> Int64? {
+func decimalInteger(_ text: UnsafeRawBufferPointer) -> Int64? {
     guard text.count <= 20 else { return nil }
     return Int64(String(decoding: text, as: UTF8.self))
 }

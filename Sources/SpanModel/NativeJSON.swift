@@ -107,6 +107,12 @@ extension JSONBytes {
         hex(id)
     }
 
+    /// Any value of an attribute: bytes as base64, what JSON has no number for as a string.
+    public mutating func value(_ value: RawValue) { nativeValue(value, depth: 0) }
+
+    /// Pairs as an object.
+    public mutating func object(of pairs: KeyValues) { nativeMap(pairs, depth: 0) }
+
     private mutating func nativeAttributes(_ name: StaticString, _ pairs: KeyValues) {
         var look = pairs
         nativeAttributes(name, pairs, isEmpty: look.next() == nil)
