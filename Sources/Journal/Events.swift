@@ -74,6 +74,11 @@ extension Logger {
         tell(.error, "configuration_mistake", "\(place): \(mistake)", ["place": place])
     }
 
+    /// What is no mistake, but hardly meant; `place` is file:line:column.
+    public func configurationWarning(_ warning: String, place: String) {
+        tell(.warning, "configuration_warning", "\(place): \(warning)", ["place": place])
+    }
+
     /// A reload is in force. `changes` says what it changed, `needRestart` are the keys it could not.
     public func reloadApplied(_ changes: String, took time: Duration, needRestart: [String] = []) {
         tell(.info, "reload_applied", "reloaded in \(time.human): \(changes)", [:])

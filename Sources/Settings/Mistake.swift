@@ -41,7 +41,10 @@ public struct Mistake: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// One line, without the excerpt.
-    public var description: String { "\(place): " + (path.isEmpty ? "" : "\(path): ") + text }
+    public var description: String { "\(place): \(sentence)" }
+
+    /// What stands behind the place.
+    public var sentence: String { (path.isEmpty ? "" : "\(path): ") + text }
 
     /// The line, `note` behind it, and below it the excerpt, indented.
     public func paragraph(_ note: String = "") -> String {

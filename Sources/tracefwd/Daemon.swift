@@ -77,6 +77,7 @@ final class Daemon: Sendable {
         budget = MemoryBudget(bytes: settings.memory / 2)
         let spool = settings.spool
         logger.daemonStarted(version: version, config: configPath, spool: spool.path, durability: spool.durability.rawValue)
+        for warning in settings.warnings { logger.configurationWarning(warning.sentence, place: "\(warning.place)") }
         let beat = heartbeats.register("spool")
         let start = LongStart(manager)
         do throws(SpoolError) {
@@ -302,7 +303,7 @@ final class Daemon: Sendable {
             do throws(SettingsError) {
                 new = try load(file: configPath, destinationTypes: destinationTypes)
             } catch {
-                for mistake in error.mistakes { logger.configurationMistake(mistake.text, place: "\(mistake.place)") }
+                for mistake in error.mistakes { logger.configurationMistake(mistake.sentence, place: "\(mistake.place)") }
                 logger.reloadRefused(mistakes: error.mistakes.count, path: configPath)
                 throw Failure("\(error)")
             }
@@ -319,6 +320,7 @@ final class Daemon: Sendable {
                 throw Failure("\(error)")
             }
             settings.withLock { $0 = new }
+            for warning in new.warnings { logger.configurationWarning(warning.sentence, place: "\(warning.place)") }
             logger.reloadApplied(
                 changes.filter(\.reload).map { "\($0)" }.joined(separator: "; "),
                 took: .nanoseconds(Int64(Clock.system.monotonic() - began)),

@@ -42,6 +42,10 @@ import Testing
             },
             "error t.yaml:9:5: destinations.langfuse: unknown key \"secretkey\"; did you mean \"secret_key\"?"
         ),
+        (
+            { $0.configurationWarning("destinations.b: no route names it, so nothing goes there", place: "t.yaml:9:5") },
+            "warning t.yaml:9:5: destinations.b: no route names it, so nothing goes there"
+        ),
         ({ $0.reloadApplied("1 destination new", took: .milliseconds(12)) }, "info reloaded in 12 ms: 1 destination new"),
         (
             { $0.reloadRefused(mistakes: 2, path: "t.yaml") },
