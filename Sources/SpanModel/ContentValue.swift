@@ -34,7 +34,7 @@ public enum ContentValue {
     public var number: Double? {
         switch self {
         case .raw(let value): value.number
-        case .json(let json): decimalNumber(json)
+        case .json(let json): text == nil ? decimalNumber(json) : decimalNumber(UnsafeRawBufferPointer(rebasing: json[1..<json.count - 1]))
         default: nil
         }
     }
@@ -72,6 +72,12 @@ public enum ContentValue {
         case .raw(.string(let text)), .text(.utf8(let text)): JSONText.container(text).map { .json($0) } ?? self
         default: self
         }
+    }
+
+    /// As `parsed`, for attributes whose text is always JSON: a JSON string too.
+    var parsedText: ContentValue {
+        guard case .raw(.string(let text)) = self, let json = JSONText.value(text) else { return self }
+        return json.first == UInt8(ascii: "\"") ? .json(json) : parsed
     }
 
     /// Gives the elements of an array; none of anything else.

@@ -143,10 +143,28 @@ public struct JSONBytes: Sendable {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// One JSON value that was written elsewhere and is sound.
+    /// One JSON value that was written elsewhere and is sound, without the white space in it; its strings are repaired like all others.
     public mutating func value(json text: UnsafeRawBufferPointer) {
         separate()
-        bytes.append(contentsOf: text)
+        var (run, at) = (0, 0)  // what stands in run..<at is copied as it is
+        while at < text.count {
+            switch text[at] {
+            case UInt8(ascii: "\""):
+                at += 1
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run..<at]))
+                run = at
+                at = JSONText.closingQuote(text, from: at)
+                quoteInside(UnsafeRawBufferPointer(rebasing: text[run..<at]), isEscaped: true)
+                run = at
+                at += 1
+            case 0x20, 0x0a, 0x0d, 0x09:
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[run..<at]))
+                at += 1
+                run = at
+            default: at += 1
+            }
+        }
+        bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[min(run, text.count)...]))
     }
 
     /// A number.

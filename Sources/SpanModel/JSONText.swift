@@ -110,6 +110,11 @@ enum JSONText {
         }
     }
 
+    /// The closing quote of the string of sound JSON whose inside begins at `start`.
+    static func closingQuote(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+        stringEnd(text, from: start - 1).map { $0 - 1 } ?? text.count
+    }
+
     private static func wordEnd(_ word: StaticString, _ text: UnsafeRawBufferPointer, from start: Int) -> Int? {
         let rest = UnsafeRawBufferPointer(rebasing: text[start...])
         return rest.starts(with: word) ? start + word.utf8CodeUnitCount : nil

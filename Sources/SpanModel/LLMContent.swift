@@ -56,7 +56,7 @@ extension LLMFields {
         if let old = value(side.oldJSON) { return reader.messages(.raw(old)).map { .messages($0) } ?? .value(ContentValue.raw(old).parsed) }
         if let found = openInferenceContent(side, reader) { return found }
         if families.contains(side.openLLMetry.family) { return .messages(openLLMetryMessages(side)) }
-        if let found = value(side.entity).flatMap({ reader.content(.raw($0)) }) { return found }
+        if let found = value(side.entity).flatMap({ reader.content(ContentValue.raw($0).parsedText) }) { return found }
         return system.map { .messages($0) }
     }
 
@@ -106,7 +106,7 @@ extension LLMFields {
             }
             if !messages.isEmpty { return .messages(messages) }
         }
-        return value(side.value).flatMap { reader.content(.raw($0)) }
+        return value(side.value).flatMap { reader.content(ContentValue.raw($0).parsed) }
     }
 
     private func openInferenceMessage(_ members: [IndexedNames.Member], role: StaticString) -> LLMMessage {

@@ -150,7 +150,9 @@ extension LLMFields {
     public var promptVersion: SpanText? { text(.genAIPromptVersion) ?? text(.llmPromptTemplateVersion) }
 
     /// What was searched for.
-    public var retrievalQuery: SpanText? { text(.genAIRetrievalQueryText) }
+    public var retrievalQuery: SpanText? {
+        text(.genAIRetrievalQueryText) ?? (openInferenceKind.map { $0 == "RETRIEVER" } == true ? text(.inputValue) : nil)
+    }
     /// How many documents were asked for.
     public var retrievalTopK: Int64? { count(.genAIRetrievalTopK) }
     /// Where documents came from.

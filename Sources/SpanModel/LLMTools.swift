@@ -111,14 +111,16 @@ extension LLMFields {
     public var toolArguments: ContentValue? {
         if let value = value(.genAIToolCallArguments) { return ContentValue.raw(value).parsed }
         guard isToolSpan else { return nil }
-        return (value(.inputValue) ?? value(.traceloopEntityInput)).map { ContentValue.raw($0).parsed }
+        return value(.inputValue).map { ContentValue.raw($0).parsed }
+            ?? value(.traceloopEntityInput).map { ContentValue.raw($0).parsedText }
     }
 
     /// What the tool answered, on a tool span.
     public var toolResult: ContentValue? {
         if let value = value(.genAIToolCallResult) { return ContentValue.raw(value).parsed }
         guard isToolSpan else { return nil }
-        return (value(.outputValue) ?? value(.traceloopEntityOutput)).map { ContentValue.raw($0).parsed }
+        return value(.outputValue).map { ContentValue.raw($0).parsed }
+            ?? value(.traceloopEntityOutput).map { ContentValue.raw($0).parsedText }
     }
 
     // MARK: Retrieval and embeddings

@@ -14,7 +14,6 @@ struct MessageReader {
 
     /// As `messages`, where a text alone is no message.
     func content(_ value: ContentValue) -> LLMContent? {
-        let value = value.parsed
         if value.isNull { return nil }
         if let text = value.text { return text.isEmpty ? nil : .value(value) }
         return messages(value).map { .messages($0) } ?? .value(value)
@@ -26,26 +25,31 @@ struct MessageReader {
         return message
     }
 
-    /// A list of messages; parts that stand among them without one, as in OpenAI's responses and in system instructions, make one together.
+    /// A list of messages. Parts that stand among them without one, as in OpenAI's responses and in system instructions, make one together
+    /// with their neighbours of the same role.
     private func list(_ value: ContentValue) -> [LLMMessage]? {
-        var (messages, isList, isOpen) = ([LLMMessage](), true, false)
+        var (messages, isList) = ([LLMMessage](), true)
+        var open: StaticString?  // the role of the last message, where parts may still join it
         value.forEachElement { element in
             if let text = element.text {
                 messages.append(message([.text(text)]))
-                isOpen = false
+                open = nil
             } else if let read = self.message(element) {
-                messages.append(read)
-                isOpen = false
+                let joins = element.member("type")?.text.map { $0 == "message" } == true
+                if joins, let role = open, read.role == role {
+                    messages[messages.count - 1].parts += read.parts
+                } else {
+                    messages.append(read)
+                    open = joins && read.role == "assistant" ? "assistant" : nil
+                }
             } else if let part = part(element) {
-                if case .toolCallResponse = part {
-                    messages.append(message([part]))
-                    messages[messages.count - 1].role = SpanText("tool")
-                    isOpen = false
-                } else if isOpen {
+                let role = part.ownRole ?? self.role
+                if let last = open, last.description == role.description {
                     messages[messages.count - 1].parts.append(part)
                 } else {
                     messages.append(message([part]))
-                    isOpen = true
+                    messages[messages.count - 1].role = SpanText(role)
+                    open = role
                 }
             } else {
                 isList = false
@@ -70,7 +74,7 @@ struct MessageReader {
         var (message, callID, isMessage) = (LLMMessage(role: SpanText(role)), SpanText?.none, isCertain)
         var (content, parts, calls, call, inner, refusal):
             (ContentValue?, ContentValue?, ContentValue?, ContentValue?, ContentValue?, SpanText?)
-        var reasoning: SpanText?
+        var (reasoning, id): (SpanText?, SpanText?)
         value.forEachMember { key, value in
             guard !value.isNull else { return }
             if key == "role", let role = value.label {
@@ -84,6 +88,7 @@ struct MessageReader {
             if key == "tool_calls" { calls = value.parsed }
             if key == "function_call" { call = value.parsed }
             if key == "tool_call_id" { callID = value.label }
+            if key == "id" { id = value.label }
             if key == "refusal" { refusal = value.label }
             if key == "reasoning_content" { reasoning = value.label }
             if key == "message", value.parsed.isObject { inner = value.parsed }
@@ -96,7 +101,8 @@ struct MessageReader {
         guard isMessage else { return nil }
         if let reasoning { message.parts.append(.reasoning(reasoning)) }
         parts?.forEachElement { append($0, to: &message) }
-        if let content { append(content: content, callID: callID, to: &message) }
+        // The tool's event of 1.28 to 1.36 names the call `id`.
+        if let content { append(content: content, callID: callID ?? (message.role == "tool" ? id : nil), to: &message) }
         if let refusal { message.parts.append(.text(refusal)) }
         calls?.forEachElement { if let call = toolCall($0) { message.parts.append(call) } }
         if let call, call.isObject {
@@ -184,6 +190,17 @@ struct MessageReader {
         if let url = source.member("url")?.label { return .uri(modality: SpanText("image"), mimeType: nil, uri: url) }
         return source.member("data").map {
             .blob(modality: SpanText("image"), mimeType: source.member("media_type")?.label, content: $0)
+        }
+    }
+}
+
+extension MessagePart {
+    /// Whose the part is where it stands alone; nil where that depends on the list that it is in.
+    fileprivate var ownRole: StaticString? {
+        switch self {
+        case .toolCall, .reasoning: "assistant"
+        case .toolCallResponse: "tool"
+        default: nil
         }
     }
 }
