@@ -62,6 +62,18 @@ import Testing
         }
     }
 
+    /// From three stretches of 4 KiB on, the sum is put together of parts.
+    @Test("the checksum of much is that of its bytes one by one", arguments: Seeds.thisRun)
+    func longChecksum(seed: UInt64) {
+        var rng = SeededRandom(seed: seed)
+        let bytes = (0..<40_000).map { _ in UInt8(truncatingIfNeeded: rng.next()) }
+        for count in [12_287, 12_288, 12_289, 24_575, 24_576, 30_000 + rng.below(10_000)] {
+            var one: UInt32 = 0
+            for index in 0..<count { one = tracefwd_crc32c(one, [bytes[index]], 1) }
+            #expect(tracefwd_crc32c(0, bytes, count) == one, "\(count) bytes, again: TRACEFWD_SEED=\(seed)")
+        }
+    }
+
     @Test("cut, mutated and random bytes are refused or read within bounds, and never crash", arguments: Seeds.thisRun)
     func damage(seed: UInt64) {
         var rng = SeededRandom(seed: seed)
