@@ -104,7 +104,7 @@ enum JSONText {
             case UInt8(ascii: "\\"):
                 guard isEscape(text, at: at) else { return nil }
                 at += 2
-            case 0x80...: at += 1
+            case 0x80...: repeat { at += 1 } while at < text.count && text[at] >= 0x80
             default: return nil
             }
         }

@@ -21,7 +21,12 @@ public struct LLMFields {
     /// For each known name where its `AnyValue` lies in the span's message (offset in the low half, length in the high); 0 where it is not.
     private let notes: UnsafeMutablePointer<UInt64>
 
-    fileprivate init(_ parts: SpanParts, notes: UnsafeMutablePointer<UInt64>) {
+    /// How many notes a pass takes.
+    @usableFromInline static let noteCount = KnownName.count
+
+    /// The pass. `notes` has room for `noteCount` of them, all 0, and outlives the view.
+    @usableFromInline
+    init(_ parts: SpanParts, notes: UnsafeMutablePointer<UInt64>) {
         var span = SpanFields(unread: parts.span)
         var families = NameFamilies()
         let names = KnownNameTable.shared
@@ -86,24 +91,30 @@ public struct LLMFields {
 
     /// The last value of a key of the resource; nil where there is none, or null.
     func resourceValue(_ key: StaticString) -> RawValue? {
-        var found: RawValue?
-        for pair in parts.resourceAttributes where pair.key.equals(key) { found = pair.value }
-        if case .null? = found { return nil }
-        return found
+        var found = UnsafeRawBufferPointer.empty
+        for pair in Messages(of: SpanParts.message(1, of: parts.resource), field: 1) {
+            let (name, value) = RawPair.read(pair)
+            if name.equals(key) { found = value }
+        }
+        guard !found.isEmpty, case let value = RawValue(anyValue: found) else { return nil }
+        if case .null = value { return nil }
+        return value
     }
 }
 
 extension SpanView {
     /// What the span says as an LLM span, read in one pass; nothing of it where the message is malformed. Good inside `body` only.
+    @inlinable
     public func withLLM<Result>(_ body: (LLMFields) throws -> Result) rethrows -> Result {
-        try withParts { try ($0 ?? .empty).withLLM(body) }
+        try withBytes { try (SpanParts($0, entry) ?? .empty).withLLM(body) }
     }
 }
 
 extension SpanParts {
     /// What the span says as an LLM span. Good inside `body` only.
+    @inlinable
     public func withLLM<Result>(_ body: (LLMFields) throws -> Result) rethrows -> Result {
-        try withUnsafeTemporaryAllocation(of: UInt64.self, capacity: KnownName.count) { notes in
+        try withUnsafeTemporaryAllocation(of: UInt64.self, capacity: LLMFields.noteCount) { notes in
             notes.initialize(repeating: 0)
             guard let base = notes.baseAddress else { preconditionFailure("an allocation without an address") }
             return try body(LLMFields(self, notes: base))
@@ -153,6 +164,22 @@ private let decimalCharacters: Set<UInt8> = Set("0123456789+-.eE".utf8)
 enum RawPair {
     @inline(__always)
     static func read(_ pair: UnsafeRawBufferPointer) -> (key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        // Most keys are short and stand before their value, and nothing else stands in the message.
+        if pair.count > 4, pair[0] == 1 << 3 | WireType.bytes.rawValue, pair[1] < 0x80 {
+            let keyEnd = 2 + Int(pair[1])
+            if keyEnd + 2 <= pair.count, pair[keyEnd] == 2 << 3 | WireType.bytes.rawValue, pair[keyEnd + 1] < 0x80,
+                keyEnd + 2 + Int(pair[keyEnd + 1]) == pair.count
+            {
+                return (UnsafeRawBufferPointer(rebasing: pair[2..<keyEnd]), UnsafeRawBufferPointer(rebasing: pair[(keyEnd + 2)...]))
+            }
+        }
+        return readInAnyForm(pair)
+    }
+
+    @inline(never)
+    private static func readInAnyForm(
+        _ pair: UnsafeRawBufferPointer
+    ) -> (key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
         var (key, value) = (UnsafeRawBufferPointer.empty, UnsafeRawBufferPointer.empty)
         for field in ProtobufReader(pair) where field.type == .bytes {
             switch field.number {

@@ -13,7 +13,7 @@ public struct SpanParts {
     public let span: UnsafeRawBufferPointer
 
     /// The parts of a message that is none.
-    static var empty: SpanParts { SpanParts(resource: .empty, scope: .empty, spanField: .empty, span: .empty) }
+    @usableFromInline static var empty: SpanParts { SpanParts(resource: .empty, scope: .empty, spanField: .empty, span: .empty) }
 
     private init(
         resource: UnsafeRawBufferPointer, scope: UnsafeRawBufferPointer, spanField: UnsafeRawBufferPointer, span: UnsafeRawBufferPointer
@@ -21,6 +21,7 @@ public struct SpanParts {
         (self.resource, self.scope, self.spanField, self.span) = (resource, scope, spanField, span)
     }
 
+    @usableFromInline
     init?(_ message: UnsafeRawBufferPointer, _ entry: SpanEntry) {
         let (resourceLength, scopeLength) = (Int(entry.resourceLength), Int(entry.scopeLength))
         guard resourceLength < message.count,
@@ -203,6 +204,17 @@ public enum RawValue {
 
     /// Reads an `AnyValue` message: the last of its oneof's fields counts, none at all is null.
     public init(anyValue message: UnsafeRawBufferPointer) {
+        // Most values are one short field that fills the message: a string, or a small number.
+        if message.count >= 2, message[1] < 0x80 {
+            if message[0] == 1 << 3 | WireType.bytes.rawValue, Int(message[1]) == message.count - 2 {
+                self = .string(UnsafeRawBufferPointer(rebasing: message[2...]))
+                return
+            }
+            if message[0] == 3 << 3, message.count == 2 {
+                self = .int(Int64(message[1]))
+                return
+            }
+        }
         self = .null
         for field in ProtobufReader(message) {
             switch (field.number, field.type) {
