@@ -94,8 +94,8 @@ let introduction = """
     prints what is in force, defaults included.
 
     tracefwd reads `/etc/tracefwd/tracefwd.yaml` (or what `--config` or `TRACEFWD_CONFIG` names) and `conf.d/*.yaml` beside it, in the order of
-    their names. Together they are one configuration: sections are joined key by key, routes stand one after the other; the same key, or the
-    same destination, in two files is a mistake.
+    their names. Together they are one configuration: sections are joined key by key, routes and tests stand one after the other; the same
+    key, or the same destination, in two files is a mistake.
 
     ```yaml
     sources:
@@ -110,7 +110,8 @@ let introduction = """
     **Times** are a number and `ms`, `s`, `m`, `h` or `d`: `200ms`, `72h`. **Sizes** are a number and `KiB`, `MiB`, `GiB`, `TiB` (of 1024) or
     `KB`, `MB`, `GB`, `TB` (of 1000); a bare number is bytes.
 
-    **Variables**: `${NAME}` and `${NAME:-default}` are replaced in values, after the file was parsed, never in keys. `$$` is one `$`.
+    **Variables**: `${NAME}` and `${NAME:-default}` are replaced in values, after the file was parsed, never in keys. `$$` is one `$`. In
+    expressions, patterns and the spans of tests nothing is replaced.
 
     **Secrets** are a text, best `"${NAME}"`, or `{file: path}` (the file's text without its last line break), or `{credential: name}` (handed
     over by systemd, `LoadCredential=` in the unit, read at start only). No output of tracefwd shows them.
