@@ -33,6 +33,7 @@ final class FileSink: Sink {
         self.options = options
         rotated = RotatedFiles(path: options.path, mode: options.mode)
         (file, lastWrite) = try Self.open(options)
+        rotated.deleteUnfinished()
     }
 
     deinit { close() }

@@ -50,19 +50,30 @@ struct RotatedFiles {
         for entry in all().dropLast(keep) { unlink(path + entry.suffix) }
     }
 
+    /// Removes what a death during a compression left. For whoever has the file locked: nobody else compresses then.
+    func deleteUnfinished() {
+        for suffix in suffixes() where suffix.wholeMatch(of: /\d{8}T\d{6}Z(-\d{1,9})?\.gz\.part/) != nil { unlink("\(path).\(suffix)") }
+    }
+
     /// Those that are there, oldest first.
     func all() -> [Entry] {
+        suffixes().compactMap { suffix in
+            guard let parts = suffix.wholeMatch(of: /(\d{8}T\d{6}Z)(?:-(\d{1,9}))?(\.gz)?/) else { return nil }
+            return Entry(stamp: String(parts.1), number: parts.2.flatMap { Int($0) } ?? 0, isCompressed: parts.3 != nil)
+        }.sorted()
+    }
+
+    /// What stands behind the file's name and a dot in the names of its directory.
+    private func suffixes() -> [Substring] {
         guard let listing = opendir(directory(of: path)) else { return [] }
         defer { closedir(listing) }
         let prefix = String(path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...]) + "."
-        var entries: [Entry] = []
+        var found: [Substring] = []
         while let item = readdir(listing) {
             let name = withUnsafeBytes(of: &item.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            guard name.hasPrefix(prefix), let parts = name.dropFirst(prefix.count).wholeMatch(of: /(\d{8}T\d{6}Z)(?:-(\d{1,9}))?(\.gz)?/)
-            else { continue }
-            entries.append(Entry(stamp: String(parts.1), number: parts.2.flatMap { Int($0) } ?? 0, isCompressed: parts.3 != nil))
+            if name.hasPrefix(prefix) { found.append(name.dropFirst(prefix.count)) }
         }
-        return entries.sorted()
+        return found
     }
 
     private func compress(_ source: String, to target: String) throws(SystemError) {

@@ -247,6 +247,16 @@ struct FileTests {
         #expect(folder.names == ["spans.ndjson", "spans.ndjson.20261125T000000Z.gz", "spans.ndjson.20261126T093000Z.gz"])
     }
 
+    @Test("what a death during a compression left is removed when the file is opened, and nothing else is")
+    func halfCompressed() throws {
+        let kept = ["other.ndjson.20261125T000000Z.gz.part", "spans.ndjson.20261125T000000Z", "spans.ndjson.mine.gz.part"]
+        for name in kept + ["spans.ndjson.20261125T000000Z.gz.part", "spans.ndjson.20261125T000000Z-2.gz.part"] {
+            try folder.put(name, "half")
+        }
+        _ = try sink { _ in }
+        #expect(folder.names == (kept + ["spans.ndjson"]).sorted())
+    }
+
     @Test("from the configuration to the file")
     func configured() throws {
         let yaml = "type: file, path: \(path), mode: '0600', sync: false, rotate: {size: 4KiB, every: 24h, keep: 7}, compress: none"
