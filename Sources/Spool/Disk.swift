@@ -1,3 +1,5 @@
+import Glibc
+
 /// Which file a path leads to: another one under the same name has another identity.
 public struct FileIdentity: Sendable, Equatable {
     var device: UInt64
@@ -38,4 +40,19 @@ public protocol Disk: Sendable {
     func isAllocated(_ path: String, bytes: Int) -> Bool
     /// Makes such a file; false, and none, where there is not enough space.
     func allocate(_ path: String, bytes: Int) -> Bool
+}
+
+extension Disk {
+    /// A name beside `path` for what stood there, as in `spool.db.corrupt-20261126T031500Z`. Two in one second: neither takes the other's.
+    func asideName(_ path: String, _ why: String) -> String {
+        var now = time(nil)
+        var parts = tm()
+        gmtime_r(&now, &parts)
+        var text = [CChar](repeating: 0, count: 32)
+        let count = strftime(&text, text.count, "%Y%m%dT%H%M%SZ", &parts)
+        let name = "\(path).\(why)-\(String(decoding: text[..<count].map(UInt8.init), as: UTF8.self))"
+        var (aside, number) = (name, 1)
+        while size(aside) != nil || size(aside + "-wal") != nil { (aside, number) = ("\(name)-\(number + 1)", number + 1) }
+        return aside
+    }
 }

@@ -98,6 +98,10 @@ final class LogFile {
             repair = SpoolRepair(reason: "a repair was cut short, and has been finished now")
             repair?.setAside = aside
         }
+        if let aside = try Rebuild.keepOrphan(path, disk) {
+            repair = SpoolRepair(reason: "its file was gone, all but its WAL")
+            repair?.setAside = aside
+        }
         let witness = Witness(lock.read())
         var opened: Opened
         do throws(SpoolError) {
@@ -105,7 +109,7 @@ final class LogFile {
         } catch {
             // What is no database at all and has never been ours stays as it is, under its name.
             guard error.isDamage, witness != nil || !error.isNoDatabase else { throw error }
-            repair = try Rebuild.run(options, reason: "\(error)", witness: witness, beat: beat)
+            repair = try Rebuild.run(options, reason: error.finding, witness: witness, beat: beat)
             opened = try Self.open(options)
         }
         (database, books, isCheckpointed) = (opened.database, opened.books, opened.isCheckpointed)
@@ -114,6 +118,8 @@ final class LogFile {
             try refreshOldest()
             try measure()
         }
+        // Where a daemon died in the middle of a seek.
+        for id in consumers.keys { supersedeLetters(of: id) }
         noteFiles()
         _ = takeReserve()
     }
@@ -227,7 +233,7 @@ final class LogFile {
             let lost = books.nextID...end
             let offset = max(books.logOffset, witness?.logOffset ?? 0)
             try database.transaction { () throws(SQLiteError) in
-                try Schema.insertHole(lost, receivedAt: books.lastReceived, offset: offset, into: database)
+                try SegmentRow(hole: lost, receivedAt: books.lastReceived, offset: offset).insert(into: database)
             }
             (books.nextID, books.logOffset) = (end + 1, offset)
             repair = (repair ?? SpoolRepair(reason: formerID == nil ? "its file was gone" : "its newest commits were gone")).losing(lost)
@@ -318,7 +324,7 @@ final class LogFile {
             for chunk in work.chunks {
                 let segment = Segment(
                     firstID: changed.nextID, logOffset: changed.logOffset, payload: chunk.payload, entries: chunk.entries)
-                try insert(segment)
+                try SegmentRow(segment).insert(into: database)
                 segments.append(segment)
                 changed.nextID = segment.lastID + 1
                 changed.logOffset += Int64(chunk.payload.count)
@@ -342,15 +348,6 @@ final class LogFile {
         return segments
     }
 
-    private func insert(_ segment: Segment) throws(SQLiteError) {
-        try database.run(
-            "INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
-            .integer(segment.firstID), .integer(segment.lastID), .integer(Int64(clamping: segment.entries.first?.receivedAt ?? 0)),
-            .integer(Int64(clamping: segment.entries.last?.receivedAt ?? 0)), .integer(segment.logOffset),
-            .blob(Directory.encode(segment.entries, segment.payload)),
-            .blob(segment.payload))
-    }
-
     private func write(_ settlement: Settlement, to consumer: inout Consumer) throws(SQLiteError) {
         consumer.cursor = settlement.cursor
         // With the base: a seek that was said to have failed may have come to pass on the disk all the same.
@@ -362,13 +359,12 @@ final class LogFile {
             consumer.ledger[key, default: Tally()] += tally
         }
         for letter in settlement.dead {
-            // After a seek a span may die again: the letter of its first death makes way, and the books say so.
+            // The letter of an earlier death, where it did not make way at the seek.
             let before = try database.integer(
                 "SELECT weight FROM dead_letters WHERE consumer = ? AND span = ?", .integer(letter.consumer), .integer(letter.span))
             if let before {
-                let (key, tally) = (LedgerKey(.purged, reason: "superseded"), Tally(spans: before))
-                try add(consumer.id, key, tally)
-                consumer.ledger[key, default: Tally()] += tally
+                try add(consumer.id, Self.superseded, Tally(spans: before))
+                consumer.ledger[Self.superseded, default: Tally()] += Tally(spans: before)
             }
             try insert(letter)
         }
@@ -442,8 +438,8 @@ final class LogFile {
         return database.changes
     }
 
-    /// Deletes letters for good; counted as `purged`, or `aged_out`.
-    func remove(consumer: Int64, filter: DeadLetterFilter, as outcome: Outcome) throws(SQLiteError) -> Int64 {
+    /// Deletes letters for good; counted under `key`: purged, or aged out.
+    func remove(consumer: Int64, filter: DeadLetterFilter, as key: LedgerKey) throws(SQLiteError) -> Int64 {
         var gone = Tally()
         var spans: [Int64] = []
         try database.transaction { () throws(SQLiteError) in
@@ -454,9 +450,9 @@ final class LogFile {
                 gone.spans += row.integer(1)
             }
             try removeLetters(consumer: consumer, spans: spans)
-            if gone.spans > 0 { try add(consumer, LedgerKey(outcome), gone) }
+            if gone.spans > 0 { try add(consumer, key, gone) }
         }
-        if gone.spans > 0 { books.consumers[consumer]?.ledger[LedgerKey(outcome), default: Tally()] += gone }
+        if gone.spans > 0 { books.consumers[consumer]?.ledger[key, default: Tally()] += gone }
         return gone.spans
     }
 
@@ -483,7 +479,9 @@ final class LogFile {
             spans[row.integer(0), default: []].append(row.integer(1))
         }
         var gone: Int64 = 0
-        for (consumer, spans) in spans { gone += try remove(consumer: consumer, filter: DeadLetterFilter(spans: spans), as: .agedOut) }
+        for (consumer, spans) in spans {
+            gone += try remove(consumer: consumer, filter: DeadLetterFilter(spans: spans), as: LedgerKey(.agedOut))
+        }
         return gone
     }
 
@@ -527,8 +525,32 @@ final class LogFile {
             "UPDATE consumers SET base = ?, position = ?, settled = '' WHERE id = ?", .integer(consumer.base), .integer(position),
             .integer(id))
         books.consumers[id] = consumer
-        return consumer
+        // After the seek, not with it: were it undone, they would be gone for nothing.
+        supersedeLetters(of: id)
+        return consumers[id]
     }
+
+    /// Dead letters whose spans the log delivers again make way, counted as purged: they would bring them once more. Where the log has a hole
+    /// the letter is all there is, and stays. What the disk fails now is done at the next start; until then such a span may come twice.
+    private func supersedeLetters(of id: Int64) {
+        guard let cursor = consumers[id]?.cursor else { return }
+        var spans: [Int64] = []
+        do throws(SQLiteError) {
+            try database.each(
+                """
+                SELECT span FROM dead_letters WHERE consumer = ? AND span > ? AND span <= (
+                  SELECT iif(format = \(Schema.lost), 0, last_id) FROM segments WHERE first_id <= span ORDER BY first_id DESC LIMIT 1)
+                """, .integer(id), .integer(cursor.position)
+            ) { row in
+                let span = row.integer(0)
+                if !cursor.unsettled(in: span...span).isEmpty { spans.append(span) }
+            }
+            if !spans.isEmpty { _ = try remove(consumer: id, filter: DeadLetterFilter(spans: spans), as: Self.superseded) }
+        } catch {}
+    }
+
+    /// Letters that made way because the log delivers their spans again.
+    private static let superseded = LedgerKey(.purged, reason: "superseded")
 
     // MARK: Space
 

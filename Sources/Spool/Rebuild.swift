@@ -1,5 +1,4 @@
 import CSQLite
-import Glibc
 import SpanModel
 
 /// Makes a fresh spool of what can be read of a damaged one, with the same ids, and sets the damaged one aside; nothing is ever deleted.
@@ -56,10 +55,7 @@ struct Rebuild {
     static func finish(_ path: String, _ disk: any Disk) throws(SpoolError) -> String? {
         removeUnfinished(path, disk)
         guard disk.size(built(path)) != nil else { return nil }
-        let name = "\(path).corrupt-\(timestamp())"
-        // Two in one second: neither takes the other's name.
-        var (aside, number) = (name, 1)
-        while disk.size(aside) != nil || disk.size(aside + "-wal") != nil { (aside, number) = ("\(name)-\(number + 1)", number + 1) }
+        let aside = disk.asideName(path, "corrupt")
         let kept = disk.size(path) ?? 0 > 0
         if kept { try disk.rename(path, to: aside) }
         if let wal = disk.size(path + "-wal"), wal > 0 { try disk.rename(path + "-wal", to: aside + "-wal") }
@@ -72,14 +68,13 @@ struct Rebuild {
         for end in ["", "-wal", "-shm"] { disk.remove(building(path) + end) }
     }
 
-    /// As in 20261126T031500Z.
-    private static func timestamp() -> String {
-        var now = time(nil)
-        var parts = tm()
-        gmtime_r(&now, &parts)
-        var text = [CChar](repeating: 0, count: 32)
-        let count = strftime(&text, text.count, "%Y%m%dT%H%M%SZ", &parts)
-        return String(decoding: text[..<count].map(UInt8.init), as: UTF8.self)
+    /// A WAL whose database is gone holds spans that nothing else does, and SQLite deletes it when a new database is made: it is set aside
+    /// before. Returns where it went; nil where there is none.
+    static func keepOrphan(_ path: String, _ disk: any Disk) throws(SpoolError) -> String? {
+        guard disk.size(path) ?? 0 == 0, disk.size(path + "-wal") ?? 0 > 0 else { return nil }
+        let aside = disk.asideName(path, "corrupt") + "-wal"
+        try disk.rename(path + "-wal", to: aside)
+        return aside
     }
 
     // MARK: What is copied
@@ -101,9 +96,9 @@ struct Rebuild {
             if end > last.id {
                 // Where nothing at all is left, what was delivered and trimmed is not told from what was not.
                 if last.id > 0 || books.consumers.isEmpty { repair.lost.append(last.id + 1...end) }
-                try Schema.insertHole(
-                    last.id + 1...end, receivedAt: max(last.receivedAt, books.lastReceived),
-                    offset: max(last.offset, books.logOffset, witness?.logOffset ?? 0), into: target)
+                let offset = max(last.offset, books.logOffset, witness?.logOffset ?? 0)
+                try SegmentRow(hole: last.id + 1...end, receivedAt: max(last.receivedAt, books.lastReceived), offset: offset)
+                    .insert(into: target)
             }
             if books.consumers.isEmpty {
                 repair.cursorsLost = end > 0
@@ -126,19 +121,16 @@ struct Rebuild {
         var last = (id: Int64(0), offset: Int64(0), receivedAt: UInt64(0))
         var next: Int64 = 1
         while let first = try firstReadable(from: next, in: source) {
-            var step: [Row] = []
+            var step: [SegmentRow] = []
             var bytes = 0
             next = first
             do throws(SQLiteError) {
                 let rows = try source.statement(
-                    """
-                    SELECT first_id, last_id, min_at, max_at, log_offset, format, directory, payload FROM segments
-                    WHERE first_id >= ? ORDER BY first_id
-                    """)
+                    "SELECT \(SegmentRow.columns) FROM segments WHERE first_id >= ? ORDER BY first_id")
                 defer { rows.reset() }
                 try rows.bind([.integer(first)])
                 while bytes < Self.stepBytes, try rows.step() {
-                    let row = Row(rows)
+                    let row = SegmentRow(rows)
                     next = row.first + 1
                     // What is not whole, or stands where another stood, is not ours.
                     guard row.first > (step.last?.last ?? last.id), row.isWhole else { continue }
@@ -155,11 +147,13 @@ struct Rebuild {
                     if row.first > last.id + 1, last.id > 0 {
                         let hole = last.id + 1...row.first - 1
                         repair.lost.append(hole)
-                        try Schema.insertHole(hole, receivedAt: last.receivedAt, offset: row.offset, into: target)
+                        try SegmentRow(hole: hole, receivedAt: last.receivedAt, offset: row.offset).insert(into: target)
                     }
                     try row.insert(into: target)
                     if row.format != Schema.lost { repair.spansKept += row.last - row.first + 1 }
-                    last = (row.last, max(last.offset, row.offset + Int64(row.payload.count)), max(last.receivedAt, row.maxAt))
+                    last = (
+                        row.last, max(last.offset, row.offset + Int64(row.payload.count)), max(last.receivedAt, UInt64(clamping: row.maxAt))
+                    )
                 }
             }
             _ = try target.checkpoint(truncate: false)
@@ -196,36 +190,6 @@ struct Rebuild {
             step *= 2
         }
         return nil
-    }
-
-    /// A segment's row.
-    private struct Row {
-        var first, last, minAt, offset, format: Int64
-        var maxAt: UInt64
-        var directory, payload: [UInt8]
-
-        init(_ row: Statement) {
-            (first, last, minAt) = (row.integer(0), row.integer(1), row.integer(2))
-            (offset, format, maxAt) = (row.integer(4), row.integer(5), UInt64(clamping: row.integer(3)))
-            (directory, payload) = (row.bytes(6), row.bytes(7))
-        }
-
-        var isWhole: Bool {
-            guard first > 0, last >= first, last < .max / 2, (0..<Int64.max / 2).contains(offset) else { return false }
-            if format == Schema.lost { return payload.isEmpty }
-            let entries = directory.withUnsafeBytes { Directory.decode($0, payload) }
-            return format == Schema.spans && entries.map { Int64($0.count) } == last - first + 1
-        }
-
-        func insert(into target: Database) throws(SQLiteError) {
-            try target.run(
-                """
-                INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                """, .integer(first), .integer(last), .integer(minAt), .integer(Int64(clamping: maxAt)), .integer(offset),
-                .integer(format),
-                .blob(directory), .blob(payload))
-        }
     }
 
     // MARK: Books and letters

@@ -39,9 +39,9 @@ public struct Restore {
     /// Into the place of this spool.
     public init(into path: String) { self.path = path }
 
-    /// `source` stays as it is. `suffix` tells the spool that is set aside from others, such as a time. `goOn` as in `Backup`.
+    /// `source` stays as it is. `goOn` as in `Backup`.
     public func run(
-        from source: String, suffix: String, goOn: (BackupProgress) -> Bool = { _ in true }
+        from source: String, goOn: (BackupProgress) -> Bool = { _ in true }
     ) throws(RestoreError) -> RestoreSummary {
         // Held until the end: a daemon that starts meanwhile is refused.
         let lock = try held()
@@ -51,7 +51,7 @@ public struct Restore {
         do throws(RestoreError) {
             var summary = try copied(source, to: fresh, goOn)
             try takeRights(fresh)
-            let aside = try swap(fresh, suffix: suffix)
+            let aside = try swap(fresh)
             summary.path = path
             return RestoreSummary(spool: summary, setAside: aside)
         } catch {
@@ -92,12 +92,12 @@ public struct Restore {
     }
 
     /// Returns where the old one is.
-    private func swap(_ fresh: String, suffix: String) throws(RestoreError) -> String? {
+    private func swap(_ fresh: String) throws(RestoreError) -> String? {
         var aside: String?
         if access(path, F_OK) == 0 {
             // What lies in the WAL alone goes into the file, so that one file is all of it. A damaged one is set aside with its WAL.
             _ = try? Database(path: path, readOnly: false).checkpoint(truncate: true)
-            let old = "\(path).before-restore-\(suffix)"
+            let old = disk.asideName(path, "before-restore")
             aside = old
             // A WAL belongs to whatever bears the name before it: the fresh file must not meet it.
             var wal = stat()

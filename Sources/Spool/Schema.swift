@@ -55,16 +55,6 @@ enum Schema {
         }
     }
 
-    /// A row for ids whose spans are gone. `offset` is where the log goes on behind it; at its end the row carries the next id.
-    static func insertHole(_ ids: ClosedRange<Int64>, receivedAt: UInt64, offset: Int64, into database: Database) throws(SQLiteError) {
-        try database.run(
-            """
-            INSERT INTO segments (first_id, last_id, min_at, max_at, log_offset, format, directory, payload)
-            VALUES (?1, ?2, ?3, ?3, ?4, ?5, x'', x'')
-            """, .integer(ids.lowerBound), .integer(ids.upperBound), .integer(Int64(clamping: receivedAt)), .integer(offset),
-            .integer(lost))
-    }
-
     private static let first = [
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         // `log_offset`: stored bytes of all spans before this segment, ever; so a backlog in bytes is a subtraction.

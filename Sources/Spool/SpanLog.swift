@@ -251,7 +251,8 @@ public final class SpanLog: Sendable {
         try perform { file throws(SQLiteError) in try file.set(state, of: consumer) }
     }
 
-    /// Moves a cursor back to `position`, after all settlements made before this call. The consumer must have nothing in flight.
+    /// Moves a cursor back to `position`, after all settlements made before this call. The consumer must have nothing in flight. Dead
+    /// letters of what is delivered again make way.
     public func seekBack(_ consumer: Int64, to position: Int64) throws(SpoolError) -> Consumer? {
         try perform { file throws(SQLiteError) in try file.seekBack(consumer, to: position) }
     }
@@ -264,7 +265,7 @@ public final class SpanLog: Sendable {
 
     /// Deletes dead letters; returns how many spans they stood for.
     public func purge(consumer: Int64, _ filter: DeadLetterFilter) throws(SpoolError) -> Int64 {
-        try perform { file throws(SQLiteError) in try file.remove(consumer: consumer, filter: filter, as: .purged) }
+        try perform { file throws(SQLiteError) in try file.remove(consumer: consumer, filter: filter, as: LedgerKey(.purged)) }
     }
 
     /// Waits until all that was appended and settled before is on disk. False where the disk fails.

@@ -34,24 +34,29 @@ public enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What happened, where, and what to do.
     public var description: String {
         switch self {
-        case .newerSchema(let path, let found, let known):
-            "spool \(path): has schema \(found), this tracefwd knows \(known). Nothing was changed; run the version that wrote it"
-        case .locked(let path):
-            "spool \(path): another tracefwd has it open. Stop that one, or give this one a spool.path of its own"
-        case .directory(let path, let errno):
-            "spool directory \(path): \(errnoSentence(errno)). It must exist (or its parent), and the daemon's user must be able to write there"
-        case .networkFileSystem(let path, let kind):
-            "spool \(path): lies on a network file system (\(kind)), where a commit cannot be trusted. Choose a local disk"
-        case .damaged(let path, let what):
-            "spool \(path): damaged: \(what)"
-        case .sqlite(let path, let error) where error.isFull:
-            "spool \(path): the disk is full (\(error)). Free some space; nothing that was acknowledged is lost"
-        case .sqlite(let path, let error):
-            "spool \(path): \(error)"
-        case .notWritable(let reason):
-            "the spool cannot be written now: \(reason)"
-        case .unknownConsumer(let name):
-            "no destination \"\(name)\" in the spool"
+        case .newerSchema(let path, _, _), .locked(let path), .networkFileSystem(let path, _), .damaged(let path, _), .sqlite(let path, _):
+            "spool \(path): \(finding)"
+        case .directory(let path, _): "spool directory \(path): \(finding)"
+        case .notWritable, .unknownConsumer: finding
+        }
+    }
+
+    /// The same without its path, for a sentence that has named it.
+    var finding: String {
+        switch self {
+        case .newerSchema(_, let found, let known):
+            "has schema \(found), this tracefwd knows \(known). Nothing was changed; run the version that wrote it"
+        case .locked: "another tracefwd has it open. Stop that one, or give this one a spool.path of its own"
+        case .directory(_, let errno):
+            "\(errnoSentence(errno)). It must exist (or its parent), and the daemon's user must be able to write there"
+        case .networkFileSystem(_, let kind):
+            "lies on a network file system (\(kind)), where a commit cannot be trusted. Choose a local disk"
+        case .damaged(_, let what): "damaged: \(what)"
+        case .sqlite(_, let error) where error.isFull:
+            "the disk is full (\(error)). Free some space; nothing that was acknowledged is lost"
+        case .sqlite(_, let error): "\(error)"
+        case .notWritable(let reason): "the spool cannot be written now: \(reason)"
+        case .unknownConsumer(let name): "no destination \"\(name)\" in the spool"
         }
     }
 }

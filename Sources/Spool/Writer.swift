@@ -108,14 +108,17 @@ final class Writer {
         let lastReceived = file.lastReceived
         queue.withLock { $0.commits = CommitQueue(lastReceived: lastReceived) }
         _ = guardian.observe(wall: clock.wall(), boot: clock.boot(), synchronised: clock.synchronised())
-        if file.isCheckpointed {
-            set(file.hasReserve ? nil : .diskFull)
-        } else {
-            set(
-                .failing(SQLiteError(code: SQLITE_BUSY, message: "its WAL cannot be copied into it", during: "the checkpoint of the start"))
-            )
-        }
+        set(troubleOfOpening)
         wakesAt = nextWake()
+    }
+
+    /// What stands in the way after the file was opened: a reader, who keeps its WAL from being copied, or no room for the reserve.
+    private var troubleOfOpening: Trouble? {
+        guard file.isCheckpointed else {
+            return .failing(
+                SQLiteError(code: SQLITE_BUSY, message: "its WAL cannot be copied into it", during: "the checkpoint of the start"))
+        }
+        return file.hasReserve ? nil : .diskFull
     }
 
     /// Turns until the log is closed.
@@ -276,12 +279,13 @@ final class Writer {
                 shared.generation.next()
                 $0.damage = nil
             }
-            set(file.hasReserve ? nil : .diskFull)
+            set(troubleOfOpening)
             shared.tell(.repaired(report))
         } catch {
             // The old file stays beside the new one, so it takes twice the space.
             if case .sqlite(_, let inner) = error, inner.isFull { file.releaseReserve() }
-            let problem = "no fresh file could be made of it: \(error). It needs \(file.usedBytes) bytes of space beside the old one"
+            let problem =
+                "no fresh file could be made of it: \(error.finding). It needs \(file.usedBytes) bytes of space beside the old one"
             set(.damaged(reason, problem: problem, retryAt: clock.monotonic() + 30 * Self.second))
             if problem != before { shared.tell(.damaged("\(reason); \(problem)")) }
         }
@@ -300,11 +304,12 @@ final class Writer {
                 guard try file.replaceWAL() else { return set(.damaged("somebody took its WAL away while somebody else reads it")) }
                 shared.generation.next()
                 shared.tell(.walReplaced)
+                if !file.isCheckpointed { set(troubleOfOpening) }
             } catch {
-                set(.damaged("somebody took its WAL away: \(error)"))
+                set(.damaged("somebody took its WAL away: \(error.finding)"))
             }
         case .lock:
-            do throws(SpoolError) { try file.renewLock() } catch { set(.damaged("somebody took its lock away: \(error)")) }
+            do throws(SpoolError) { try file.renewLock() } catch { set(.damaged("somebody took its lock away: \(error.finding)")) }
         }
         // What was just found is mended before anything else is taken.
         if case .damaged = trouble { recover() }
@@ -350,7 +355,8 @@ final class Writer {
     }
 
     /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, those furthest
-    /// over their backlog give way, no further than one that holds its own. Where nobody does in time, the spool is full.
+    /// over their backlog give way, no further than one that holds its own or is within its backlog: what lies behind that one would be given
+    /// up, and free nothing. Where nobody does in time, the spool is full.
     private func press() throws(SQLiteError) {
         let limits = queue.withLock { $0.backlog }
         let dropOldest = file.options.whenFull == .dropOldest
@@ -369,8 +375,9 @@ final class Writer {
         var over: [(consumer: Consumer, bytes: Int64)] = []
         for (consumer, bytes) in mayGiveWay where consumer.cursor.position < through {
             let bytes = try file.bytes(beyond: consumer.cursor.position) - bytes
-            if bytes > 0 { over.append((consumer, bytes)) }
+            if bytes > 0 { over.append((consumer, bytes)) } else { through = consumer.cursor.position }
         }
+        over.removeAll { $0.consumer.cursor.position >= through }
         let furthest = over.map(\.bytes).max()
         if let furthest, clock.monotonic() >= pressedAt + Self.second / 10 {
             pressedAt = clock.monotonic()

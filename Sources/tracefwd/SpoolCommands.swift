@@ -109,7 +109,7 @@ struct SpoolCommand: ParsableCommand {
             Interrupt.watch()
             let summary: RestoreSummary
             do throws(RestoreError) {
-                summary = try Spool.Restore(into: spool).run(from: from, suffix: timeSuffix()) { progress in
+                summary = try Spool.Restore(into: spool).run(from: from) { progress in
                     line.show(SpoolCommand.text(progress))
                     return !Interrupt.came
                 }
@@ -122,11 +122,6 @@ struct SpoolCommand: ParsableCommand {
             guard !json else { return print(String(decoding: try encoder().encode(summary), as: UTF8.self)) }
             print("\(spool): restored: \(summary.spool.text)")
             if let aside = summary.setAside { print("what stood there is \(aside); delete it when you do not need it any more") }
-        }
-
-        /// The time as a file's name may hold it: 20261126T101502Z.
-        private func timeSuffix() -> String {
-            Date().ISO8601Format().filter { $0 != "-" && $0 != ":" }
         }
     }
 

@@ -163,6 +163,27 @@ struct CommandTests {
         try world.checkSettled()
     }
 
+    @Test("a span that was parked comes once where a seek brings it back: its letter makes way", arguments: [false, true])
+    func seekBackOverParked(restarts: Bool) throws {
+        let world = try World([spec()])
+        world.wire.script = { $0.spans.contains(3) ? .status(500) : .status(200) }
+        world.append(10)
+        for _ in 0..<100 where try world.letters().isEmpty {
+            world.append(1)
+            world.run(.seconds(1))
+        }
+        #expect(try world.letters().map(\.state) == [.parked])
+        world.wire.script = { _ in .status(200) }
+        world.loop.seek(try world.lane(), to: 2)
+        world.run(.milliseconds(1))
+        if restarts { try world.restart() }
+        world.run(.seconds(7200))
+        #expect(world.wire.taken["a"]?[3] == 1)
+        let outcomes = try world.outcomes()
+        #expect(outcomes[.purged] == 1 && outcomes[.replayed] == nil)
+        try world.checkSettled()
+    }
+
     @Test("a destination that leaves the configuration retires, and goes on where it was when it returns")
     func retire() throws {
         let world = try World([spec(), spec("b")])

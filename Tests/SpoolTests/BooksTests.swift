@@ -67,10 +67,10 @@ import Threading
                 for (id, cursor) in cursors { #expect(try test.log.consumer(id).cursor == cursor, "\(hint)") }
             }
             if rng.below(10) == 0, let id = cursors.keys.sorted().randomElement(using: &rng) {
-                // Back over ids that have no letters yet: what becomes of a letter whose span dies twice is a test of its own.
-                let back = max(letters[id]?.max() ?? 0, (cursors[id]?.position ?? 0) - Int64(rng.below(20)))
-                guard test.log.flush(), let at = cursors[id]?.position, back <= at else { continue }
+                let back = max(0, (cursors[id]?.position ?? 0) - Int64(rng.below(20)))
+                guard test.log.flush() else { continue }
                 cursors[id] = try #require(try test.log.seekBack(id, to: back)).cursor
+                letters[id] = letters[id]?.filter { $0 <= back }
                 #expect(cursors[id] == Cursor(position: back))
             }
         }
@@ -80,21 +80,46 @@ import Threading
         try Self.expectBalanced(test.log, hint)
     }
 
-    @Test("a span that dies again after a seek leaves one letter, and balanced books")
-    func diesTwice() throws {
+    @Test("a dead letter makes way where a seek lets the log deliver its span again, and the books say so")
+    func letterMakesWay() throws {
         let test = try TestLog()
-        #expect(test.log.commit(spans([10])) == nil)
+        #expect(test.log.commit(spans([10, 10, 10])) == nil)
         let consumer = try test.log.register("a", from: 0, backlog: .none)
-        for _ in 0..<2 {
-            var settlement = Settlement(consumer: consumer.id, cursor: Cursor(position: 1))
-            settlement.add(LedgerKey(.dead, reason: "refused"), Tally(spans: 1))
-            settlement.dead = [Self.letter(consumer.id, 1, stored: spans([10]))]
+        func die(_ ids: ClosedRange<Int64>) {
+            var settlement = Settlement(consumer: consumer.id, cursor: Cursor(position: ids.upperBound))
+            settlement.add(LedgerKey(.dead, reason: "refused"), Tally(spans: Int64(ids.count)))
+            settlement.dead = ids.map { Self.letter(consumer.id, $0, stored: spans([10])) }
             test.log.settle(settlement)
-            #expect(test.log.flush())
-            _ = try test.log.seekBack(consumer.id, to: 0)
         }
-        #expect(try test.log.reader().deadLetters(consumer: consumer.id, limit: 9).count == 1)
+        func letters() throws -> [Int64] { try test.log.reader().deadLetters(consumer: consumer.id, limit: 9).map(\.span).sorted() }
+        die(1...3)
+        let back = try #require(try test.log.seekBack(consumer.id, to: 1))
+        #expect(try letters() == [1])
+        #expect(back.ledger[LedgerKey(.purged, reason: "superseded")]?.spans == 2 && back == test.log.status.consumers[consumer.id])
+        die(2...3)
+        #expect(test.log.flush())
+        #expect(try letters() == [1, 2, 3])
         try Self.expectBalanced(test.log, "died twice")
+    }
+
+    @Test("where the log has a hole a dead letter is all there is: it stays, whatever is sought")
+    func letterOfHole() throws {
+        let directory = try TemporaryDirectory()
+        var test = try TestLog(in: directory)
+        #expect(test.log.commit(spans([10])) == nil && test.log.commit(spans([10])) == nil && test.log.commit(spans([10])) == nil)
+        let consumer = try test.log.register("a", from: 0, backlog: .none)
+        var settlement = Settlement(consumer: consumer.id, cursor: Cursor(position: 3))
+        settlement.add(LedgerKey(.dead, reason: "refused"), Tally(spans: 3))
+        settlement.dead = (1...3).map { Self.letter(consumer.id, $0, stored: spans([10])) }
+        test.log.settle(settlement)
+        test.log.close()
+        try TestLog.tamper(
+            test.options.path,
+            "UPDATE segments SET format = 0, log_offset = log_offset + 10, directory = x'', payload = x'' WHERE first_id = 2")
+        test = try TestLog(in: directory)
+        _ = try test.log.seekBack(consumer.id, to: 0)
+        #expect(try test.log.reader().deadLetters(consumer: consumer.id, limit: 9).map(\.span) == [2])
+        try Self.expectBalanced(test.log, "sought over a hole")
     }
 
     @Test("a settlement is written within 100 ms or so, though nothing else happens")

@@ -109,6 +109,22 @@ import Threading
         #expect(fresh.log.lastID == 0 && fresh.log.status.repair == nil)
     }
 
+    @Test("a WAL whose database was removed while nothing ran is set aside as it is: its spans are nowhere else, and are told to be lost")
+    func orphanedWAL() throws {
+        let (directory, copy) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let test = try spool(directory, segments: 10)
+        // As after a kill: the WAL lies there.
+        for end in ["-wal", ".lock"] { try FileManager.default.copyItem(atPath: directory.spool + end, toPath: copy.spool + end) }
+        let wal = try Data(contentsOf: URL(fileURLWithPath: copy.spool + "-wal"))
+        #expect(!wal.isEmpty)
+        let again = try TestLog(in: copy)
+        let repair = try #require(try expectWhole(again.log, 40))
+        let aside = try #require(repair.setAside)
+        #expect(aside.hasPrefix(copy.spool + ".corrupt-") && aside.hasSuffix("-wal") && repair.lost == [1...40])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: aside)) == wal)
+        withExtendedLifetime(test) {}
+    }
+
     @Test("an older copy of the same spool: the ids between are lost; of another spool: it is another spool")
     func olderCopy() throws {
         let directory = try TemporaryDirectory()
@@ -194,6 +210,8 @@ import Threading
         let repair = try #require(again.log.status.repair)
         let aside = try #require(repair.setAside)
         #expect(again.log.lastID == 12 && SystemDisk().size(aside) != nil)
+        // Whoever tells it names the spool.
+        #expect(!repair.reason.contains(directory.spool) && repair.reason.hasPrefix("damaged: "))
         let consumer = try again.log.register("a", backlog: .none)
         #expect(
             consumer.cursor.position == (sql.hasPrefix("UPDATE consumers") ? 0 : 6)

@@ -23,9 +23,10 @@ import Testing
         test.log.close()
         chmod(directory.spool, 0o640)
 
-        let summary = try Restore(into: directory.spool).run(from: copy.path, suffix: "now")
-        let aside = directory.spool + ".before-restore-now"
-        #expect(summary.setAside == aside && summary.spool.path == directory.spool && summary.spool.lastID == 10)
+        let summary = try Restore(into: directory.spool).run(from: copy.path)
+        let aside = try #require(summary.setAside)
+        #expect(
+            aside.hasPrefix(directory.spool + ".before-restore-2") && summary.spool.path == directory.spool && summary.spool.lastID == 10)
         #expect(try LogReader.open(path: aside).verify { _ in } == [])
         #expect(try LogReader.open(path: aside).segment(holding: 15)?.lastID == 15)
         var status = stat()
@@ -39,6 +40,17 @@ import Testing
         try BooksTests.expectBalanced(again.log, "after a restore")
     }
 
+    @Test("two restores in one second: the second does not take the name of what the first has set aside")
+    func twice() throws {
+        let (directory, place) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let test = try spool(directory, spans: 10)
+        let copy = try Backup(of: directory.spool).write(to: place.path + "/copy.db")
+        test.log.close()
+        let aside = try (0..<3).map { _ in try Restore(into: directory.spool).run(from: copy.path).setAside }
+        #expect(Set(aside).count == 3)
+        for file in aside { #expect(try LogReader.open(path: try #require(file)).verify { _ in } == []) }
+    }
+
     @Test("what was acknowledged and lies in the WAL alone is in the file that is set aside")
     func wal() throws {
         let (directory, place) = (try TemporaryDirectory(), try TemporaryDirectory())
@@ -50,7 +62,7 @@ import Testing
             try FileManager.default.copyItem(atPath: directory.spool + suffix, toPath: crashed.spool + suffix)
         }
         #expect(try FileManager.default.attributesOfItem(atPath: crashed.spool + "-wal")[.size] as? Int ?? 0 > 0)
-        let summary = try Restore(into: crashed.spool).run(from: copy.path, suffix: "now")
+        let summary = try Restore(into: crashed.spool).run(from: copy.path)
         let reader = try LogReader.open(path: try #require(summary.setAside))
         #expect(try reader.segment(holding: 4)?.lastID == 4)
         #expect(try reader.verify { _ in } == [])
@@ -63,7 +75,7 @@ import Testing
         let test = try spool(directory, spans: 4)
         let copy = try Backup(of: directory.spool).write(to: directory.path + "/copy.db")
         #expect(throws: RestoreError.spool(.locked(path: directory.spool))) {
-            try Restore(into: directory.spool).run(from: copy.path, suffix: "now")
+            try Restore(into: directory.spool).run(from: copy.path)
         }
         #expect(test.log.commit(spans([10])) == nil)
     }
@@ -81,7 +93,7 @@ import Testing
         try TestLog.tamper(copy.path, sql)
         let before = try Data(contentsOf: URL(fileURLWithPath: directory.spool))
         #expect {
-            try Restore(into: directory.spool).run(from: copy.path, suffix: "now")
+            try Restore(into: directory.spool).run(from: copy.path)
         } throws: { error in
             if case .unsound(copy.path, let findings) = error as? RestoreError { !findings.isEmpty } else { false }
         }
@@ -96,7 +108,7 @@ import Testing
         let copy = try Backup(of: directory.spool).write(to: directory.path + "/copy.db")
         test.log.close()
         for suffix in ["", "-wal"] { try Data("nonsense".utf8).write(to: URL(fileURLWithPath: directory.spool + suffix)) }
-        let summary = try Restore(into: directory.spool).run(from: copy.path, suffix: "now")
+        let summary = try Restore(into: directory.spool).run(from: copy.path)
         let aside = try #require(summary.setAside)
         #expect(try Data(contentsOf: URL(fileURLWithPath: aside)) == Data("nonsense".utf8))
         #expect(try Data(contentsOf: URL(fileURLWithPath: aside + "-wal")) == Data("nonsense".utf8))
@@ -112,7 +124,7 @@ import Testing
         let copy = try Backup(of: directory.spool).write(to: directory.path + "/copy.db")
         test.log.close()
         try FileManager.default.copyItem(atPath: directory.spool, toPath: directory.spool + ".rebuilt")
-        let summary = try Restore(into: directory.spool).run(from: copy.path, suffix: "now")
+        let summary = try Restore(into: directory.spool).run(from: copy.path)
         let again = try TestLog(in: directory)
         #expect(again.log.status.spoolID == summary.spool.spoolID)
         #expect(again.log.lastID == 8)
@@ -124,7 +136,7 @@ import Testing
         let test = try spool(directory, spans: 3)
         let copy = try Backup(of: directory.spool).write(to: directory.path + "/copy.db")
         withExtendedLifetime(test) {}
-        let summary = try Restore(into: directory.path + "/new/spool.db").run(from: copy.path, suffix: "now")
+        let summary = try Restore(into: directory.path + "/new/spool.db").run(from: copy.path)
         #expect(summary.setAside == nil)
         #expect(try LogReader.open(path: directory.path + "/new/spool.db").verify { _ in } == [])
     }

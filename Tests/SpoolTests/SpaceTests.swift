@@ -206,10 +206,12 @@ import Threading
         #expect(test.log.status.usedBytes < Self.size + (2 << 20))
     }
 
-    @Test("where one that holds is behind, nobody else loses spans for nothing: the spool is full")
-    func heldByAnother() throws {
+    @Test(
+        "behind one that holds, or is within its backlog, nobody else loses spans for nothing: the spool is full",
+        arguments: [(0, false), (1 << 30, true)])
+    func heldByAnother(backlog: Int64, expires: Bool) throws {
         let test = try TestLog { $0.maxSize = Self.size }
-        _ = try test.log.register("holds", backlog: limits(0, false))
+        _ = try test.log.register("holds", backlog: limits(backlog, expires))
         let expires = try test.log.register("expires", backlog: limits(0, true))
         for _ in 0..<4 { #expect(test.log.commit(spans([250 << 10])) == nil) }
         try test.log.deliver(expires.id, 1...2)

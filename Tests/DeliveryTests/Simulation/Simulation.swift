@@ -311,6 +311,10 @@ final class Simulation {
         let settled = Settled(consumer, model)
         // A seek back lowers the base; what it was at first was never this one's business.
         let base = firstBases[consumer.name, default: consumer.base]
+        let premature = letters.filter { !consumer.cursor.unsettled(in: $0.span...$0.span).isEmpty }
+        if !wasDamaged, !premature.isEmpty {
+            broken("\(consumer.name) has letters of spans that it delivers yet: \(premature.map(\.span))")
+        }
         let taken = model.taken[consumer.name] ?? [:]
         let passed = model.acknowledged.filter {
             $0.value > base && settled.contains($0.key) && taken[$0.key] == nil && !dead.contains($0.key) && !lost.contains($0.value)

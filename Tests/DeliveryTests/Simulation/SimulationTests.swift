@@ -308,6 +308,12 @@ final class Plan {
 
     // MARK: Platforms
 
+    /// Of dead letters that are sent again each is known alone: where nobody says which were refused, both halves go once more.
+    private func allowBisection(of sent: Sent, refused: Int) {
+        guard refused > 0, let flight = simulation.loop?.lane(sent.destination)?.inFlight[sent.token], !flight.batch.isOfLog else { return }
+        for span in sent.spans { simulation.model.allow(sent.destination, span) }
+    }
+
     private func answer(_ sent: Sent) -> Answer {
         let after = Duration.milliseconds(chance.below(400))
         let well = bad.isDisjoint(with: sent.spans) ? Answer.status(200, after: after) : .status(422, after: after)
@@ -321,7 +327,10 @@ final class Plan {
         case .choosy:
             let letters = sent.spans.map { _ in ["d", "d", "r", "x"].randomElement(using: &chance) ?? "d" }
             return .status(207, body: letters.joined(), after: after)
-        case .unsure: return .status(206, headers: ["refused": "\(chance.below(sent.spans.count + 1))"], after: after)
+        case .unsure:
+            let refused = chance.below(sent.spans.count + 1)
+            allowBisection(of: sent, refused: refused)
+            return .status(206, headers: ["refused": "\(refused)"], after: after)
         case .throttling: return chance.chance(2) ? well : .status(429, headers: ["retry-after": "\(chance.below(3600))"])
         case .small: return sent.spans.count > 2 ? .status(413, after: after) : well
         case .poisoned: return sent.spans.contains { $0 % 13 == 0 } ? .status(500, after: after) : well
