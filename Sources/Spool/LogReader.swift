@@ -12,7 +12,7 @@ final class Generation: Sendable {
 /// Reads the log on a connection of its own, opened read-only. For one thread. No read transaction outlives a call.
 public final class LogReader {
     private var database: Database
-    private let path: String
+    let path: String
     private let vfs: String?
     private let cache: SegmentCache
     private let generation: Generation
@@ -191,91 +191,6 @@ public final class LogReader {
     }
 
     // MARK: Inspection
-
-    /// Checks the whole file: SQLite's own check, every directory against its payload, ids dense, books balanced, letters with their spans.
-    /// Each finding is a sentence. Nothing in the file is believed, so sums wrap where they would trap.
-    public func verify(progress: (Int64) -> Void) throws(SpoolError) -> [String] {
-        try reading { database throws(SQLiteError) -> [String] in
-            var findings: [String] = []
-            try database.each("PRAGMA integrity_check(20)") { row in
-                if row.text(0) != "ok" { findings.append("SQLite: \(row.text(0))") }
-            }
-            try verifySegments(database, &findings, progress)
-            try verifyBooks(database, &findings)
-            try verifyLetters(database, &findings)
-            return findings
-        }
-    }
-
-    private func verifySegments(_ database: Database, _ findings: inout [String], _ progress: (Int64) -> Void) throws(SQLiteError) {
-        var expected: (id: Int64, offset: Int64)?
-        var seen: Int64 = 0
-        try database.each("SELECT first_id, last_id, log_offset, directory, payload, format FROM segments ORDER BY first_id") { row in
-            let (first, last) = (row.integer(0), row.integer(1))
-            if row.integer(5) == Schema.lost {
-                // Counted as lost when it was found; what was written before it is not known any more.
-                if let expected, first != expected.id { findings.append("ids \(expected.id) to \(first &- 1) are missing") }
-                expected = (last &+ 1, row.integer(2))
-                return
-            }
-            let payload = row.bytes(4)
-            let entries = row.bytes(3).withUnsafeBytes { Directory.decode($0, payload) }
-            if entries.map({ Int64($0.count) }) != last &- first &+ 1 {
-                findings.append("segment \(first): its directory does not fit its payload")
-            }
-            if let expected, first != expected.id { findings.append("ids \(expected.id) to \(first &- 1) are missing") }
-            if let expected, row.integer(2) != expected.offset { findings.append("segment \(first): log_offset is wrong") }
-            expected = (last &+ 1, row.integer(2) &+ Int64(payload.count))
-            seen += Int64(entries?.count ?? 0)
-            progress(seen)
-        }
-    }
-
-    private func verifyBooks(_ database: Database, _ findings: inout [String]) throws(SQLiteError) {
-        let end = try database.integer("SELECT max(last_id) FROM segments") ?? 0
-        try database.each(
-            """
-            SELECT name, base, position, settled, coalesce((SELECT sum(spans) FROM ledger WHERE consumer = c.id AND outcome IN
-              ('delivered','filtered','sampled','limited','dead','expired','erased','lost','handed_over')), 0) FROM consumers c
-            """
-        ) { row in
-            let name = row.text(0)
-            guard let cursor = Cursor(position: row.integer(2), settledText: row.text(3)) else {
-                findings.append("books of \(name): its cursor cannot be read")
-                return
-            }
-            let settled = cursor.position &- row.integer(1) &+ cursor.settledBeyond
-            if settled != row.integer(4) { findings.append("books of \(name): \(settled) ids settled, the ledger has \(row.integer(4))") }
-            let last = cursor.settled.last?.upperBound ?? cursor.position
-            if last > end { findings.append("books of \(name): settled up to id \(last), the log ends at \(end)") }
-        }
-    }
-
-    private func verifyLetters(_ database: Database, _ findings: inout [String]) throws(SQLiteError) {
-        try database.each(
-            """
-            SELECT name, coalesce((SELECT sum(weight) FROM dead_letters WHERE consumer = c.id), 0),
-              coalesce((SELECT sum(CASE outcome WHEN 'dead' THEN spans ELSE -spans END) FROM ledger
-                WHERE consumer = c.id AND outcome IN ('dead','replayed','purged','aged_out')), 0) FROM consumers c
-            """
-        ) { row in
-            guard row.integer(1) != row.integer(2) else { return }
-            findings.append("dead letters of \(row.text(0)): there are \(row.integer(1)), the ledger has \(row.integer(2))")
-        }
-        try database.each(
-            """
-            SELECT l.span, (SELECT name FROM consumers WHERE id = l.consumer), s.directory, s.payload
-            FROM dead_letters l LEFT JOIN dead_spans s USING (span) WHERE l.reason <> 'partial_unknown'
-            """
-        ) { row in
-            let payload = row.bytes(3)
-            let entries = row.bytes(2).withUnsafeBytes { Directory.decode($0, payload) }
-            if entries?.count != 1 { findings.append("dead letter \(row.integer(0)) of \(row.text(1)): its span cannot be read") }
-        }
-        try database.each("SELECT span FROM dead_spans WHERE span NOT IN (SELECT span FROM dead_letters)") { row in
-            findings.append("dead span \(row.integer(0)): no letter is for it")
-        }
-    }
 
     /// The spool's numbers straight from the file.
     public func info() throws(SpoolError) -> [(name: String, value: String)] {

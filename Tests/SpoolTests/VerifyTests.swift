@@ -30,6 +30,25 @@ import Testing
         #expect(seen == [3, 6, 9, 12])
     }
 
+    @Test("beside a daemon it is read in pieces: between two of them the daemon may empty its WAL, trim and append, and nothing is found")
+    func besideDaemon() throws {
+        // No history: what is settled goes at once.
+        let test = try TestLog { $0.history = .zero }
+        test.log.trustClock()
+        let consumer = try test.log.register("a", from: 0, backlog: .none)
+        for _ in 0..<4 { #expect(test.log.commit(spans([100, 200, 300])) == nil) }
+        var seen: [Int64] = []
+        let findings = try LogReader.open(path: test.options.path).verify(pieceBytes: 1) { count in
+            seen.append(count)
+            guard seen.count == 2 else { return }
+            #expect(test.log.commit(spans([70, 80])) == nil)
+            try? test.log.deliver(consumer.id, 1...14)
+            for _ in 0..<1000 where test.log.status.oldestID < 13 { usleep(10_000) }
+            #expect(test.log.status.oldestID == 13)
+        }
+        #expect(findings == [] && seen == [3, 6, 8])
+    }
+
     @Test(
         "each damage is found, and none crashes the one who looks",
         arguments: [
