@@ -223,6 +223,11 @@ extension Logger {
         tell(.info, "wal_free", "spool \(path): the write-ahead log is short again, \(bytes.humanBytes)", ["path": path, "bytes": bytes])
     }
 
+    /// The spool was opened and takes nothing yet: `text` says who is in the way. It goes on by itself.
+    public func spoolWaits(path: String, text: String) {
+        tell(.warning, "spool_waits", "spool \(path): takes no spans yet, and goes on by itself when it can: \(text)", ["path": path])
+    }
+
     /// The spool's file is damaged or gone, and it could not be mended yet: nothing is taken until it is.
     public func spoolDamaged(path: String, text: String) {
         tell(.error, "spool_damaged", "spool \(path): \(text)", ["path": path])

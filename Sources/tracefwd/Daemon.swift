@@ -99,8 +99,10 @@ final class Daemon: Sendable {
         }
         let status = log.status
         logger.spoolOpened(path: spool.path, spans: Int(status.nextID - status.oldestID), bytes: status.usedBytes, oldest: nil)
-        if status.refusal == .full {
-            logger.spoolFull(path: spool.path, bytes: status.usedBytes, bytesMax: spool.sizeMax, policy: "reject", onDisk: true)
+        switch status.refusal {
+        case .full: logger.spoolFull(path: spool.path, bytes: status.usedBytes, bytesMax: spool.sizeMax, policy: "reject", onDisk: true)
+        case .ioError: logger.spoolWaits(path: spool.path, text: status.trouble)
+        case nil: break
         }
         do throws(SpoolError) {
             delivery = try DeliveryEngine(log: log, budget: budget) { event in

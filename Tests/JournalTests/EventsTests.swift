@@ -103,6 +103,10 @@ import Testing
                 + "and it takes space until that ends; `fuser -v s.db` shows who"
         ),
         ({ $0.walFree(path: "s.db", bytes: 65_536) }, "info spool s.db: the write-ahead log is short again, 64 KiB"),
+        (
+            { $0.spoolWaits(path: "s.db", text: "a shell reads it") },
+            "warning spool s.db: takes no spans yet, and goes on by itself when it can: a shell reads it"
+        ),
         ({ $0.spoolDamaged(path: "s.db", text: "malformed") }, "error spool s.db: malformed"),
         ({ $0.spoolRepaired(path: "s.db", sentence: "it was damaged", lost: 3) }, "error spool s.db: it was damaged"),
         (

@@ -303,6 +303,22 @@ def test_a_reader_that_fills_the_spool(make_held: Callable[[str], Held]) -> None
     assert_sound(daemon, held.sent)
 
 
+def test_a_start_beside_a_reader(held: Held) -> None:
+    """After a kill the WAL cannot be copied while somebody reads an old state: no span is taken before, and the journal says why at once."""
+    daemon = held.daemon
+    held.send(10, 100)
+    daemon.kill()
+    daemon.launch()
+    eventually(lambda: journal(daemon, "takes no spans yet"))
+    assert_told(daemon, "warning", "takes no spans yet", "another process uses the spool's file", at_most=1)
+    assert_no_spans_are_taken(daemon, "another process uses the spool's file")
+    held.reader.close()
+    eventually(lambda: daemon.get("/readyz")[0] == 200)
+    held.send(10, 100)
+    assert_told(daemon, "info", "commits succeed again", at_most=1)
+    assert_sound(daemon, held.sent)
+
+
 def test_a_reader_that_stays_for_long(held: Held) -> None:
     """However long the WAL is, writers do not wait for the reader."""
     held.grow(280)
