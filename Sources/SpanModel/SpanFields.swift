@@ -34,11 +34,13 @@ public struct SpanParts {
         scope = UnsafeRawBufferPointer(rebasing: scopeSpans[..<scopeLength])
     }
 
-    /// The value of field 2, where it is length-delimited and fills `bytes` to the end.
+    /// The value of field 2, where it is length-delimited and fills `bytes` to the end. By hand, for each span of each request asks twice.
     private static func field2(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
-        var reader = ProtobufReader(bytes)
-        guard let field = reader.next(), field.number == 2, field.type == .bytes, reader.position == bytes.count else { return nil }
-        return field.bytes
+        var at = 1
+        guard bytes.count > 1, bytes[0] == 2 << 3 | WireType.bytes.rawValue, let length = readVarint(bytes, at: &at),
+            length == UInt64(bytes.count - at)
+        else { return nil }
+        return UnsafeRawBufferPointer(rebasing: bytes[at...])
     }
 
     /// The attributes of the resource.
