@@ -9,7 +9,7 @@ RELEASE := .build/release/tracefwd
 STATIC := .build-static/release/tracefwd
 
 .PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-systemd lint format docs man bench \
-  bench-compare bench-budgets bench-isolation bench-backlog bench-cel bench-redaction fuzz simulate crash deb install clean
+  bench-compare bench-budgets bench-isolation bench-backlog bench-cel bench-redaction bench-pricing fuzz simulate crash deb install clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -96,6 +96,9 @@ bench-cel: setup ## Measures conditions of the usual kinds.
 
 bench-redaction: setup ## Measures redaction against its limit of 200 MB/s, beside memchr on the same texts.
 	swift run -c release $(SWIFT_FLAGS) redaction-bench
+
+bench-pricing: setup ## Measures what pricing a call takes.
+	swift run -c release $(SWIFT_FLAGS) pricing-bench
 
 fuzz: setup ## Fuzzes the parsers for a minute each (FUZZ_SECONDS=n for longer).
 	TRACEFWD_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) swift test --filter 'AgreementTests|FuzzTests' $(SWIFT_FLAGS)

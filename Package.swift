@@ -31,16 +31,17 @@ let package = Package(
         .target(name: "Settings", dependencies: [.product(name: "Yams", package: "Yams")]),
 
         .target(name: "Threading", dependencies: ["CShim"]),
-        // What the rules stand on. They know nothing of spans; the pipeline will join them.
+        // What the rules stand on. They know nothing of spans; the pipeline joins them.
         .target(name: "Patterns", dependencies: ["CRegex"]),
         .target(name: "CEL", dependencies: ["Patterns"]),
         .target(name: "Redaction", dependencies: ["CShim", "Patterns"]),
+        .target(name: "Pricing", dependencies: ["Patterns"]),
 
         // The path of a span, in its order.
         .target(name: "Intake", dependencies: ["SpanModel", "CShim"]),
         .target(name: "Spool", dependencies: ["SpanModel", "Threading", "CSQLite", "CShim"]),
         .target(name: "Source", dependencies: ["Intake", "Spool", "Threading", "CShim"]),
-        .target(name: "Pipeline", dependencies: ["SpanModel"]),
+        .target(name: "Pipeline", dependencies: ["SpanModel", "Settings", "CEL", "Patterns", "Redaction", "Pricing"]),
         .target(name: "Delivery", dependencies: ["Settings", "Spool", "Pipeline", "Threading", "CCurl", "CShim"]),
         .target(
             name: "Destinations",
@@ -49,6 +50,7 @@ let package = Package(
             name: "tracefwd",
             dependencies: [
                 "CShim", "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool", "Threading",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -58,6 +60,7 @@ let package = Package(
 
         .executableTarget(name: "cel-bench", dependencies: ["CEL"], path: "Tests/bench/cel"),
         .executableTarget(name: "redaction-bench", dependencies: ["Redaction"], path: "Tests/bench/redaction"),
+        .executableTarget(name: "pricing-bench", dependencies: ["Pricing"], path: "Tests/bench/pricing"),
         .executableTarget(
             name: "micro-bench", dependencies: ["Delivery", "Intake", "Pipeline", "SpanModel", "Spool", "Threading"],
             path: "Tests/bench/micro"),
@@ -73,8 +76,9 @@ let package = Package(
         .testTarget(name: "IntakeTests", dependencies: ["Intake"]),
         .testTarget(name: "SpoolTests", dependencies: ["Spool", "TestSupport"]),
         .testTarget(name: "SourceTests", dependencies: ["Source"]),
-        .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
-        .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "TestSupport"]),
+        .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "Intake"]),
+        .testTarget(name: "PricingTests", dependencies: ["Pricing"]),
+        .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "CEL", "TestSupport"]),
         .testTarget(name: "DestinationsTests", dependencies: ["Destinations"]),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),
     ]

@@ -2,21 +2,21 @@
 struct Batch: Sendable, Equatable {
     /// Where its spans are.
     enum Spans: Sendable, Equatable {
-        /// A range of the log.
-        case log(ClosedRange<Int64>)
+        /// Spans of the log.
+        case log(LogSpans)
         /// Dead letters that are sent again, by span id, ascending.
         case letters([Int64])
 
         var count: Int {
             switch self {
-            case .log(let ids): ids.count
+            case .log(let spans): spans.count
             case .letters(let ids): ids.count
             }
         }
 
         var first: Int64 {
             switch self {
-            case .log(let ids): ids.lowerBound
+            case .log(let spans): spans.ids.lowerBound
             case .letters(let ids): ids.first ?? 0
             }
         }
@@ -24,7 +24,7 @@ struct Batch: Sendable, Equatable {
         /// The spans at these offsets.
         subscript(offsets: Range<Int>) -> Spans {
             switch self {
-            case .log(let ids): .log(ids.lowerBound + Int64(offsets.lowerBound)...ids.lowerBound + Int64(offsets.upperBound) - 1)
+            case .log(let spans): .log(spans[offsets])
             case .letters(let ids): .letters(Array(ids[offsets]))
             }
         }
@@ -32,7 +32,7 @@ struct Batch: Sendable, Equatable {
         /// The id of the span at an offset.
         func id(at offset: Int) -> Int64 {
             switch self {
-            case .log(let ids): ids.lowerBound + Int64(offset)
+            case .log(let spans): spans.id(at: offset)
             case .letters(let ids): ids[offset]
             }
         }

@@ -1,3 +1,4 @@
+public import Pipeline
 public import Spool
 import Synchronization
 public import Threading
@@ -116,11 +117,11 @@ public final class DeliveryEngine: Sendable {
 
     // MARK: What others want
 
-    /// Takes over the destinations of a configuration. `summaryEvery` is the time that one line of summary covers.
-    public func apply(_ specs: [DestinationSpec], summaryEvery: Duration = .seconds(10)) throws(SpoolError) {
+    /// Takes over the destinations and the rules of a configuration. `summaryEvery` is the time that one line of summary covers.
+    public func apply(_ specs: [DestinationSpec], rules: Rules, summaryEvery: Duration = .seconds(10)) throws(SpoolError) {
         let result = ask(patience: .seconds(60)) { loop -> Result<Void, SpoolError> in
             loop.summaryEvery = summaryEvery.nanosecondsClamped
-            do throws(SpoolError) { return .success(try loop.apply(specs)) } catch { return .failure(error) }
+            do throws(SpoolError) { return .success(try loop.apply(specs, rules: rules)) } catch { return .failure(error) }
         }
         guard let result else { throw .notWritable(reason: "delivery does not answer") }
         try result.get()
@@ -128,6 +129,9 @@ public final class DeliveryEngine: Sendable {
 
     /// Every destination as it is now; nil where delivery does not answer.
     public func status() -> [DestinationStatus]? { ask(patience: .seconds(2)) { $0.status() } }
+
+    /// What the rules have counted since the start; nil where delivery does not answer.
+    public func ruleCounters() -> RuleCounters? { ask(patience: .seconds(2)) { $0.router.counters } }
 
     /// What a person may ask of one destination.
     public enum Order: Sendable, Equatable {

@@ -1,4 +1,3 @@
-public import Pipeline
 public import Spool
 
 /// How delivery treats one destination: the keys that every destination has.
@@ -84,16 +83,13 @@ public struct DestinationSpec: Sendable {
     public var destination: any Destination
     /// How it is treated.
     public var settings: DeliverySettings
-    /// Whether the routes send spans there.
-    public var decision: RouteDecision
 
     /// All of it.
-    public init(name: String, type: String, destination: any Destination, settings: DeliverySettings, decision: RouteDecision) {
+    public init(name: String, type: String, destination: any Destination, settings: DeliverySettings) {
         self.name = name
         self.type = type
         self.destination = destination
         self.settings = settings
-        self.decision = decision
     }
 }
 
@@ -115,6 +111,8 @@ public enum DeliveryEvent: Sendable {
     case note(destination: String, text: String)
     case readFailed(destination: String, error: SpoolError)
     case clockJumped(by: Duration)
+    case ruleFailed(route: String, count: Int, detail: String)
+    case unknownModel(String)
     case summary(DestinationStatus, spans: Int64, batches: Int64, p95: Double, retries: Int64)
 }
 

@@ -18,9 +18,17 @@ final class Lane {
     /// A batch that still takes spans in.
     struct Open {
         var first: Int64
+        /// Ids looked at.
+        var ids = 0
+        /// Spans that go on, and their stored bytes.
         var spans = 0
         var bytes = 0
         var since: UInt64
+        /// Where the routes decide span by span.
+        var selection: LogSpans.Selection?
+
+        /// What was gathered; there is some.
+        var gathered: LogSpans { LogSpans(ids: first...first + Int64(ids) - 1, selection: selection) }
     }
 
     /// A request under way.
@@ -42,6 +50,15 @@ final class Lane {
 
     let consumer: Int64
     var spec: DestinationSpec
+    /// The rules that hold now, and the destination's place in them.
+    private(set) var rules: Rules
+    private(set) var place = 0
+    /// What they say of every span, where it is the same for all.
+    private(set) var constant: RouteDecision?
+    /// The name of the route that decides for every span; empty where there is none.
+    private(set) var route = ""
+    /// By route.
+    private var limits: [Int: SpanLimit] = [:]
     var cursor: Cursor
     /// The first id of which no batch has been made.
     var nextID: Int64
@@ -80,15 +97,17 @@ final class Lane {
     var told = (spans: Int64(0), deliveries: Int64(0), retries: Int64(0), latency: Histogram())
     var summaryAt: UInt64?
 
-    init(_ consumer: Consumer, spec: DestinationSpec) {
+    init(_ consumer: Consumer, spec: DestinationSpec, rules: Rules) {
         self.consumer = consumer.id
         self.spec = spec
+        self.rules = rules
         cursor = consumer.cursor
         nextID = consumer.cursor.position + 1
         breaker = CircuitBreaker(failuresMax: spec.settings.breakerFailures)
         concurrency = Concurrency(workers: spec.settings.workers)
         rate = RateLimit(requests: spec.settings.requestsPerSecond, bytes: spec.settings.bytesPerSecond)
         if consumer.state == .paused { hold = .user }
+        apply(rules)
     }
 
     var name: String { spec.name }
@@ -257,25 +276,33 @@ final class Lane {
     /// What became of ids of the log.
     struct Fate {
         var ids: ClosedRange<Int64>
-        var key: LedgerKey
-        var bytes: Int64
+        /// Adds up to all of them.
+        var tallies: [LedgerKey: Tally]
         var dead: [DeadLetter]
-        /// Spans that count under `key` where that is not all of them; the others were delivered.
-        var weight: Int64?
+    }
+
+    /// As `settle(_:_:dead:in:)`, where one thing became of all ids.
+    func settle(_ ids: ClosedRange<Int64>, _ key: LedgerKey, bytes: Int64, in log: SpanLog) {
+        settle(ids, [key: Tally(spans: Int64(ids.count), bytes: bytes)], in: log)
+    }
+
+    /// As `settle(_:_:dead:in:)`: one thing became of those that went on, and the routes have decided on the others.
+    func settle(_ spans: LogSpans, _ outcome: Outcome, reason: String = "", bytes: Int64, dead: [DeadLetter] = [], in log: SpanLog) {
+        var tallies: [LedgerKey: Tally] = [:]
+        spans.addPicked(outcome, reason: reason, route: route, bytes: bytes, to: &tallies)
+        spans.addPassed(to: &tallies)
+        settle(spans.ids, tallies, dead: dead, in: log)
     }
 
     /// Marks ids of the log as settled, and says so to the spool. A range beyond the 64 that are stored is withheld until one of them closes:
     /// after a crash in between its spans are sent again.
-    func settle(_ ids: ClosedRange<Int64>, _ key: LedgerKey, bytes: Int64, dead: [DeadLetter] = [], weight: Int64? = nil, in log: SpanLog) {
-        withheld.append(Fate(ids: ids, key: key, bytes: bytes, dead: dead, weight: weight))
+    func settle(_ ids: ClosedRange<Int64>, _ tallies: [LedgerKey: Tally], dead: [DeadLetter] = [], in log: SpanLog) {
+        withheld.append(Fate(ids: ids, tallies: tallies, dead: dead))
         var settlement = Settlement(consumer: consumer, cursor: cursor)
         while let next = withheld.firstIndex(where: { hasPlace($0.ids) }) {
             let fate = withheld.remove(at: next)
             cursor.settle(fate.ids)
-            let spans = Int64(fate.ids.count)
-            let counted = fate.weight ?? spans
-            settlement.add(fate.key, Tally(spans: counted, bytes: fate.bytes))
-            if counted < spans { settlement.add(LedgerKey(.delivered, route: fate.key.route), Tally(spans: spans - counted)) }
+            for (key, tally) in fate.tallies { settlement.add(key, tally) }
             settlement.dead += fate.dead
         }
         guard !settlement.tallies.isEmpty else { return }
@@ -296,6 +323,28 @@ final class Lane {
         log.settle(settlement)
     }
 
-    /// The route's name for the ledger.
-    var route: String { if case .deliver(let route) = spec.decision { route } else { "" } }
+    // MARK: Rules
+
+    /// Takes over what the routes say of this destination.
+    func apply(_ rules: Rules) {
+        guard let place = rules.place(of: name) else { preconditionFailure("the rules are those of the same configuration") }
+        (self.rules, self.place) = (rules, place)
+        constant = rules.constant(for: place)
+        route = constant.map { $0.delivers ? rules.name(of: $0.route) : "" } ?? ""
+        limits = [:]
+        if let open {
+            nextID = open.first
+            self.open = nil
+        }
+    }
+
+    /// Whether a batch was gathered under other rules than those that hold now.
+    func isStale(_ spans: LogSpans) -> Bool { constant == nil ? spans.selection?.rules !== rules : spans.selection != nil }
+
+    /// The decision over a span that was received then: the route's limit, of this destination and by log time, has the last word.
+    func limited(_ decision: RouteDecision, receivedAt: UInt64) -> RouteDecision {
+        guard decision.delivers, let route = decision.route, let perSecond = rules.perSecondMax(of: route) else { return decision }
+        return limits[route, default: SpanLimit(perSecond: perSecond)].take(at: receivedAt)
+            ? decision : RouteDecision(.limited, by: route)
+    }
 }

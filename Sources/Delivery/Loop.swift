@@ -1,3 +1,4 @@
+import Pipeline
 import SpanModel
 import Spool
 import Threading
@@ -6,6 +7,7 @@ import Threading
 final class Loop {
     let log: SpanLog
     private let reader: LogReader
+    private(set) var router = Router(Rules(everythingTo: []))
     private let http: any HTTPTransport
     private let clock: Clock
     private let tell: @Sendable (DeliveryEvent) -> Void
@@ -23,6 +25,7 @@ final class Loop {
     /// No new batches: the daemon stops.
     var stopping = false
     private var agedAt: UInt64 = 0
+    private var rulesToldAt: UInt64 = 0
     private static let second: UInt64 = 1_000_000_000
     /// Nanoseconds from a destination's first traffic to its line of summary.
     var summaryEvery: UInt64 = 10 * second
@@ -57,12 +60,13 @@ final class Loop {
             agedAt = now
             expireAged(lastID: lastID)
         }
+        if now >= rulesToldAt + 60 * Self.second { tellOfRules(now) }
         var deadline: UInt64?
         for lane in lanes {
             pump(lane, now: now, lastID: lastID)
             handOver(lane, now: now, lastID: lastID)
             summarize(lane, now: now)
-            let sends = mayStart && lane.spec.decision != .filtered && (lane.inFlight.isEmpty || budget.hasRoom)
+            let sends = mayStart && lane.constant?.delivers != false && (lane.inFlight.isEmpty || budget.hasRoom)
             if let next = lane.deadline(now: now, lastID: lastID, sends: sends) { deadline = min(deadline ?? next, next) }
             if sends, let letterAt = lane.letterAt, lane.hold == nil, !lane.removed, lane.spec.settings.isEnabled {
                 let wall = clock.wall() / 1_000_000
@@ -72,6 +76,15 @@ final class Loop {
         }
         lanes.removeAll { $0.removed && $0.inFlight.isEmpty }
         return deadline
+    }
+
+    /// What failed in the rules and which models have no price, a minute at most after it was met while there is traffic.
+    private func tellOfRules(_ now: UInt64) {
+        let (failures, models) = (router.takeFailures(), router.takeNewModels())
+        guard !failures.isEmpty || !models.isEmpty else { return }
+        rulesToldAt = now
+        for failure in failures { tell(.ruleFailed(route: failure.route, count: failure.count, detail: failure.detail)) }
+        for model in models { tell(.unknownModel(model)) }
     }
 
     /// Requests under way.
@@ -89,7 +102,7 @@ final class Loop {
     private func pump(_ lane: Lane, now: UInt64, lastID: Int64) {
         if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
         guard mayStart else { return }
-        if case .filtered = lane.spec.decision { return filter(lane, through: lastID) }
+        if let constant = lane.constant, !constant.delivers { return filter(lane, by: constant, through: lastID) }
         while lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom {
             if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
                 send(live, by: lane, now: now)
@@ -152,18 +165,22 @@ final class Loop {
         return batch
     }
 
+    /// Ids that one batch is gathered from, at most, where the routes leave most of them out.
+    private static let idsMax = 4096
+
     /// A batch of the log where one is complete or has waited long enough.
     private func gather(_ lane: Lane, now: UInt64, lastID: Int64, lingers: Bool = true) -> Batch? {
         let limits = lane.spec.settings.limits
         // The cursor passes over ids that were settled before a restart as soon as those before them are.
         lane.nextID = max(lane.nextID, lane.cursor.position + 1)
         while lane.nextID <= lastID || lane.open != nil {
-            var open = lane.open ?? Lane.Open(first: lane.nextID, since: now)
+            var open =
+                lane.open ?? Lane.Open(first: lane.nextID, since: now, selection: lane.constant == nil ? .init(rules: lane.rules) : nil)
             var complete = false
             scan: while lane.nextID <= lastID {
                 // Ids that were settled before a restart are stepped over.
                 if let done = lane.cursor.settled.first(where: { $0.contains(lane.nextID) }) {
-                    complete = open.spans > 0
+                    complete = open.ids > 0
                     if complete { break }
                     lane.nextID = done.upperBound + 1
                     open.first = lane.nextID
@@ -175,39 +192,55 @@ final class Loop {
                 } catch {
                     failedToRead(lane, error)
                     // What was read goes; what cannot be read now is tried again.
-                    guard open.spans > 0 else { return nil }
+                    guard open.ids > 0 else { return nil }
                     complete = true
                     break
                 }
                 guard let segment = found, segment.firstID <= lane.nextID else {
-                    complete = open.spans > 0
+                    complete = open.ids > 0
                     if complete { break }
                     lose(lane, through: min(lastID, found.map { $0.firstID - 1 } ?? lastID))
                     open.first = lane.nextID
                     continue
                 }
                 let settledNext = lane.cursor.settled.first { $0.lowerBound > lane.nextID }?.lowerBound
-                for entry in segment.entries[Int(lane.nextID - segment.firstID)...] {
+                let routed = open.selection == nil ? nil : router.route(segment)
+                for index in Int(lane.nextID - segment.firstID)..<segment.entries.count {
                     if lane.nextID > lastID { break }
+                    let entry = segment.entries[index]
                     if open.spans == limits.spans || (open.spans > 0 && open.bytes + Int(entry.length) > limits.bytes)
-                        || lane.nextID == settledNext
+                        || lane.nextID == settledNext || open.ids == Self.idsMax
                     {
-                        complete = open.spans > 0
+                        complete = open.ids > 0
                         if complete { break scan } else { continue scan }
                     }
-                    open.spans += 1
-                    open.bytes += Int(entry.length)
+                    var delivers = true
+                    if let routed {
+                        let decision = lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt)
+                        delivers = decision.delivers
+                        open.selection?.append(decision, length: entry.length)
+                    }
+                    if delivers {
+                        open.spans += 1
+                        open.bytes += Int(entry.length)
+                    }
+                    open.ids += 1
                     lane.nextID += 1
                 }
             }
-            if open.spans == 0 { return nil }
-            if open.spans >= limits.spans || open.bytes >= limits.bytes { complete = true }
+            if open.ids == 0 { return nil }
+            if open.spans >= limits.spans || open.bytes >= limits.bytes || open.ids >= Self.idsMax { complete = true }
             guard complete || !lingers || now >= open.since &+ lane.spec.settings.linger.nanosecondsClamped else {
                 lane.open = open
                 return nil
             }
             lane.open = nil
-            var batch = Batch(.log(open.first...open.first + Int64(open.spans) - 1))
+            guard open.spans > 0 else {
+                lane.settle(open.gathered, .delivered, bytes: 0, in: log)
+                lane.nextID = max(lane.nextID, lane.cursor.position + 1)
+                continue
+            }
+            var batch = Batch(.log(open.gathered))
             batch.deliveriesSeen = lane.deliveries
             return batch
         }
@@ -231,9 +264,9 @@ final class Loop {
         tell(.lost(destination: lane.name, spans: spans))
     }
 
-    private func filter(_ lane: Lane, through last: Int64) {
+    private func filter(_ lane: Lane, by decision: RouteDecision, through last: Int64) {
         for ids in unsettled(lane, through: last) {
-            lane.settle(ids, LedgerKey(.filtered, reason: "no_route"), bytes: bytes(of: ids), in: log)
+            lane.settle(ids, lane.rules.key(of: decision), bytes: bytes(of: ids), in: log)
         }
         lane.nextID = max(lane.nextID, last + 1)
     }
@@ -269,27 +302,74 @@ final class Loop {
         }
     }
 
-    /// The spans of a batch, with those that cannot be read any more left out.
+    /// The spans of a batch as they are stored, with those that cannot be read any more left out.
     private func load(_ batch: Batch, _ lane: Lane) throws(SpoolError) -> [SpanView] {
-        var views: [SpanView] = []
-        views.reserveCapacity(batch.spans.count)
         switch batch.spans {
-        case .log(let ids):
-            var id = ids.lowerBound
-            while id <= ids.upperBound {
-                guard let segment = try reader.segment(holding: id), segment.firstID <= ids.upperBound else { break }
-                id = max(id, segment.firstID)
-                let last = min(segment.lastID, ids.upperBound)
-                for each in id...last { views.append(SpanView(segment: segment, index: Int(each - segment.firstID))) }
-                id = last + 1
-            }
+        case .log(let spans): return try load(spans) { $0 }
         case .letters(let ids):
+            var views: [SpanView] = []
             for id in ids {
                 guard let stored = try reader.deadLetter(consumer: lane.consumer, span: id)?.stored else { continue }
                 views.append(SpanView(segment: Segment(firstID: id, payload: stored.bytes, entries: [stored.entry]), index: 0))
             }
+            return views
+        }
+    }
+
+    /// The spans of the log that go on, in the segment that `form` makes of the stored one.
+    private func load(_ spans: LogSpans, form: (Segment) -> Segment) throws(SpoolError) -> [SpanView] {
+        var views: [SpanView] = []
+        views.reserveCapacity(spans.count)
+        var offset = 0
+        while offset < spans.count {
+            let id = spans.id(at: offset)
+            guard let segment = try reader.segment(holding: id), segment.firstID <= spans.ids.upperBound else { break }
+            let shown = form(segment)
+            while offset < spans.count, spans.id(at: offset) < segment.firstID { offset += 1 }
+            while offset < spans.count, spans.id(at: offset) <= segment.lastID {
+                views.append(SpanView(segment: shown, index: Int(spans.id(at: offset) - segment.firstID)))
+                offset += 1
+            }
         }
         return views
+    }
+
+    /// The spans of a batch in the form in which the destination gets them.
+    private func outgoing(_ batch: Batch, _ stored: [SpanView], _ lane: Lane) throws(SpoolError) -> [SpanView] {
+        switch batch.spans {
+        case .log(let spans):
+            let views = try load(spans) { router.route($0).segment }
+            guard let selection = spans.selection else {
+                guard let constant = lane.constant, lane.rules.transforms(constant) else { return views }
+                return views.map { router.form($0, by: constant) }
+            }
+            return views.enumerated().map { router.form($1, by: selection.decisions[Int(selection.picked[$0])]) }
+        case .letters: return stored.compactMap { router.replayed($0, for: lane.place) }
+        }
+    }
+
+    /// Decides anew on a batch that was gathered under other rules.
+    private func decidedAnew(_ spans: LogSpans, _ lane: Lane) throws(SpoolError) -> LogSpans {
+        guard lane.constant == nil else { return LogSpans(ids: spans.ids) }
+        var selection = LogSpans.Selection(rules: lane.rules)
+        var id = spans.ids.lowerBound
+        while id <= spans.ids.upperBound {
+            // What is gone is found out when it is loaded.
+            guard let segment = try reader.segment(holding: id), segment.firstID <= id else {
+                selection.append(RouteDecision(.deliver), length: 0)
+                id += 1
+                continue
+            }
+            let routed = router.route(segment)
+            while id <= min(segment.lastID, spans.ids.upperBound) {
+                let index = Int(id - segment.firstID)
+                let entry = segment.entries[index]
+                selection.append(
+                    lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt), length: entry.length)
+                id += 1
+            }
+        }
+        return LogSpans(ids: spans.ids, selection: selection)
     }
 
     // MARK: Sending
@@ -297,6 +377,21 @@ final class Loop {
     /// Sends a batch of a lane to its own destination, or to the one that takes its place.
     private func send(_ batch: Batch, by lane: Lane, to other: Lane? = nil, now: UInt64) {
         let spec = (other ?? lane).spec
+        var batch = batch
+        if case .log(let spans) = batch.spans, lane.isStale(spans) {
+            do throws(SpoolError) {
+                let anew = try decidedAnew(spans, lane)
+                guard anew.count > 0 else {
+                    lane.breaker.probeInconclusive(now: now)
+                    return lane.settle(anew, .delivered, bytes: 0, in: log)
+                }
+                batch.spans = .log(anew)
+            } catch {
+                lane.waiting.append(batch)
+                lane.breaker.probeInconclusive(now: now)
+                return failedToRead(lane, error)
+            }
+        }
         guard batch.spans.count <= spec.settings.limits.spans else {
             // A reload has lowered the limit since it was gathered.
             lane.waiting += batch.halves(suspect: false, deliveriesSeen: batch.deliveriesSeen)
@@ -306,9 +401,13 @@ final class Loop {
         do throws(SpoolError) {
             let views = try load(batch, lane)
             guard views.count == batch.spans.count else { return vanished(batch, found: views, lane) }
+            let outgoing = try outgoing(batch, views, lane)
+            guard outgoing.count == views.count else {
+                return batch.isOfLog ? vanished(batch, found: outgoing, lane) : routesHaveNone(batch, sent: outgoing, lane)
+            }
             let requests: [Request]
             do throws(EncodeError) {
-                requests = try spec.destination.encode(views, EncodeContext(destination: spec.name, now: clock.wall()))
+                requests = try spec.destination.encode(outgoing, EncodeContext(destination: spec.name, now: clock.wall()))
             } catch {
                 // What only the fallback cannot write waits for its own destination.
                 if other != nil { return keepFromFallback(batch, lane, now) }
@@ -374,9 +473,9 @@ final class Loop {
                 lane.waiting.append(batch.part(from..<to, suspect: false, deliveriesSeen: batch.deliveriesSeen))
             } else {
                 switch batch.spans[from..<to] {
-                case .log(let ids):
-                    lane.settle(ids, LedgerKey(.lost, reason: "missing", route: lane.route), bytes: 0, in: log)
-                    tell(.lost(destination: lane.name, spans: Int64(ids.count)))
+                case .log(let spans):
+                    lane.settle(spans, .lost, reason: "missing", bytes: 0, in: log)
+                    tell(.lost(destination: lane.name, spans: Int64(spans.count)))
                 case .letters(let ids): bury(unreadable: ids, lane)
                 }
             }
@@ -396,6 +495,20 @@ final class Loop {
                 tell(.deadLetters(destination: lane.name, spans: 1, reason: letter.reason, status: 0, detail: letter.detail))
             } catch {
                 failedToRead(lane, error)
+            }
+        }
+    }
+
+    /// Dead letters that no route sends to their destination any more stay what they are; the others go.
+    private func routesHaveNone(_ batch: Batch, sent: [SpanView], _ lane: Lane) {
+        lane.breaker.probeInconclusive(now: clock.monotonic())
+        let sent = Set(sent.map(\.id))
+        for offset in 0..<batch.spans.count {
+            let part = batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: batch.deliveriesSeen)
+            if sent.contains(batch.spans.id(at: offset)) {
+                lane.waiting.append(part)
+            } else {
+                bury(part, lane, reason: "no_route", status: 0, detail: "no route sends it to this destination now")
             }
         }
     }
@@ -440,10 +553,10 @@ final class Loop {
 
     /// What the fallback says of a batch: it took it, or its own destination must.
     private func handedOver(_ verdict: Verdict, _ flight: Lane.Flight, to name: String, _ lane: Lane, _ now: UInt64) {
-        guard case .delivered = verdict, case .log(let ids) = flight.batch.spans else { return keepFromFallback(flight.batch, lane, now) }
+        guard case .delivered = verdict, case .log(let spans) = flight.batch.spans else { return keepFromFallback(flight.batch, lane, now) }
         let bytes = flight.spanBytes.reduce(Int64(0)) { $0 + Int64($1) }
-        lane.settle(ids, LedgerKey(.handedOver, reason: name, route: lane.route), bytes: bytes, in: log)
-        tell(.handedOver(destination: lane.name, spans: ids.count, to: name))
+        lane.settle(spans, .handedOver, reason: name, bytes: bytes, in: log)
+        tell(.handedOver(destination: lane.name, spans: spans.count, to: name))
     }
 
     private func keepFromFallback(_ batch: Batch, _ lane: Lane, _ now: UInt64) {
@@ -520,8 +633,8 @@ final class Loop {
     private func delivered(_ offsets: Range<Int>, _ flight: Lane.Flight, _ lane: Lane, latency: UInt64) {
         let bytes = flight.spanBytes[offsets].reduce(Int64(0)) { $0 + Int64($1) }
         switch flight.batch.spans[offsets] {
-        case .log(let ids):
-            lane.settle(ids, LedgerKey(.delivered, route: lane.route), bytes: bytes, in: log)
+        case .log(let spans):
+            lane.settle(spans, .delivered, bytes: bytes, in: log)
         case .letters(let ids):
             lane.settleLetters(
                 ids.map { DeadLetterRetry(span: $0, failed: nil) }, delivered: Tally(spans: Int64(ids.count), bytes: bytes), in: log)
@@ -573,7 +686,7 @@ final class Loop {
     private func partial(refused: Int, status: Int, detail: String, _ batch: Batch, _ flight: Lane.Flight, _ lane: Lane) {
         let bytes = flight.spanBytes.reduce(Int64(0)) { $0 + Int64($1) }
         let now = Int64(clock.wall() / 1_000_000)
-        guard case .log(let ids) = batch.spans else {
+        guard case .log(let spans) = batch.spans else {
             // Of letters each is known alone.
             if batch.spans.count > 1 {
                 lane.waiting += batch.halves(suspect: false, deliveriesSeen: lane.deliveries)
@@ -583,14 +696,15 @@ final class Loop {
             return
         }
         let letter = DeadLetter(
-            consumer: lane.consumer, span: ids.lowerBound, state: .dead, reason: "partial_unknown", status: status,
-            detail: brief("\(refused) of the spans \(ids.lowerBound) to \(ids.upperBound): \(detail)"), attempts: batch.attempts,
+            consumer: lane.consumer, span: spans.id(at: 0), state: .dead, reason: "partial_unknown", status: status,
+            detail: brief("\(refused) of the spans \(spans.id(at: 0)) to \(spans.id(at: spans.count - 1)): \(detail)"),
+            attempts: batch.attempts,
             firstAt: now, lastAt: now, weight: Int64(refused), stored: nil)
-        lane.settle(
-            ids, LedgerKey(.dead, reason: "partial_unknown", route: lane.route), bytes: bytes, dead: [letter], weight: Int64(refused),
-            in: log)
+        var tallies = spans.partial(refused: refused, reason: "partial_unknown", route: lane.route, bytes: bytes)
+        spans.addPassed(to: &tallies)
+        lane.settle(spans.ids, tallies, dead: [letter], in: log)
         lane.deliveries += 1
-        lane.deliveredSpans += Int64(ids.count - refused)
+        lane.deliveredSpans += Int64(spans.count - refused)
         lane.status.lastDeliveredAt = clock.wall()
         tell(.deadLetters(destination: lane.name, spans: refused, reason: "partial_unknown", status: status, detail: brief(detail)))
     }
@@ -668,13 +782,11 @@ final class Loop {
 
     /// Makes a dead letter of a batch of one span.
     private func bury(_ batch: Batch, _ lane: Lane, reason: String, status: Int, detail: String) {
-        let id = batch.spans.first
+        let id = batch.spans.id(at: 0)
         guard let letter = letter(batch, lane, state: .dead, reason: reason, status: status, detail: detail, nextAt: nil) else { return }
         switch batch.spans {
-        case .log:
-            lane.settle(
-                id...id, LedgerKey(.dead, reason: reason, route: lane.route), bytes: Int64(letter.stored?.bytes.count ?? 0), dead: [letter],
-                in: log)
+        case .log(let spans):
+            lane.settle(spans, .dead, reason: reason, bytes: Int64(letter.stored?.bytes.count ?? 0), dead: [letter], in: log)
         case .letters:
             lane.settleLetters([DeadLetterRetry(span: id, failed: letter)], delivered: Tally(), in: log)
         }
@@ -693,10 +805,9 @@ final class Loop {
         let nextAt = Int64(clock.wall() / 1_000_000) + Int64(wait.nanosecondsClamped / 1_000_000)
         letter.nextAt = nextAt
         switch batch.spans {
-        case .log:
+        case .log(let spans):
             lane.settle(
-                id...id, LedgerKey(.dead, reason: batch.lastReason, route: lane.route), bytes: Int64(letter.stored?.bytes.count ?? 0),
-                dead: [letter], in: log)
+                spans, .dead, reason: batch.lastReason, bytes: Int64(letter.stored?.bytes.count ?? 0), dead: [letter], in: log)
         case .letters:
             lane.settleLetters([DeadLetterRetry(span: id, failed: letter)], delivered: Tally(), in: log)
         }
@@ -720,7 +831,7 @@ final class Loop {
                 }
                 stored = StoredSpan(entry: view.entry, bytes: view.withBytes { Array($0) })
             } else {
-                before = try reader.deadLetter(consumer: lane.consumer, span: batch.spans.first)
+                before = try reader.deadLetter(consumer: lane.consumer, span: batch.spans.id(at: 0))
             }
         } catch {
             lane.waiting.append(batch)
@@ -728,7 +839,7 @@ final class Loop {
             return nil
         }
         return DeadLetter(
-            consumer: lane.consumer, span: batch.spans.first, state: state, reason: reason, status: status, detail: brief(detail),
+            consumer: lane.consumer, span: batch.spans.id(at: 0), state: state, reason: reason, status: status, detail: brief(detail),
             attempts: batch.attempts + (before?.attempts ?? 0),
             firstAt: batch.firstFailedAt == 0 ? now : Int64(batch.firstFailedAt / 1_000_000), lastAt: now,
             nextAt: nextAt, stored: stored)
@@ -745,10 +856,14 @@ final class Loop {
     private func unsettled(_ lane: Lane, through last: Int64) -> [ClosedRange<Int64>] {
         guard last > lane.cursor.position else { return [] }
         lane.waiting = lane.waiting.compactMap { batch in
-            guard case .log(let ids) = batch.spans, ids.lowerBound <= last else { return batch }
-            guard ids.upperBound > last else { return nil }
+            guard case .log(let spans) = batch.spans, spans.ids.lowerBound <= last else { return batch }
+            guard let behind = spans.suffix(after: last) else { return nil }
+            guard behind.count > 0 else {
+                lane.settle(behind, .delivered, bytes: 0, in: log)
+                return nil
+            }
             var rest = batch
-            rest.spans = .log(last + 1...ids.upperBound)
+            rest.spans = .log(behind)
             return rest
         }
         if let open = lane.open, open.first <= last {
@@ -761,7 +876,7 @@ final class Loop {
         var blocked = Cursor(position: lane.cursor.position)
         for done in lane.cursor.settled { blocked.settle(done) }
         for flight in lane.inFlight.values {
-            if case .log(let ids) = flight.batch.spans { blocked.settle(ids) }
+            if case .log(let spans) = flight.batch.spans { blocked.settle(spans.ids) }
         }
         for fate in lane.withheld { blocked.settle(fate.ids) }
         let ids = blocked.unsettled(in: lane.cursor.position + 1...last)
@@ -785,7 +900,9 @@ final class Loop {
     func giveWay(_ lane: Lane, through last: Int64, reason: String) {
         let now = clock.monotonic()
         for (token, flight) in lane.inFlight where now >= flight.sentAt + Self.second {
-            guard case .log(let ids) = flight.batch.spans, ids.lowerBound <= last, case .http = flight.destination.outlet else { continue }
+            guard case .log(let spans) = flight.batch.spans, spans.ids.lowerBound <= last, case .http = flight.destination.outlet else {
+                continue
+            }
             http.cancel(token: token)
             ended(token, .failure(TransportError(description: "no answer, and the space of its spans is needed", timedOut: true)))
         }
@@ -794,9 +911,11 @@ final class Loop {
 
     /// A batch that failed and lies in what was given up while it was under way. True where it is settled by that.
     private func giveUp(_ batch: Batch, _ lane: Lane) -> Bool {
-        guard case .log(let ids) = batch.spans, let (through, reason) = lane.givenUp, ids.upperBound <= through else { return false }
-        lane.settle(ids, LedgerKey(.expired, reason: reason, route: lane.route), bytes: bytes(of: ids), in: log)
-        tell(.expired(destination: lane.name, spans: Int64(ids.count), reason: reason))
+        guard case .log(let spans) = batch.spans, let (through, reason) = lane.givenUp, spans.ids.upperBound <= through else {
+            return false
+        }
+        lane.settle(spans, .expired, reason: reason, bytes: bytes(of: spans.ids), in: log)
+        tell(.expired(destination: lane.name, spans: Int64(spans.count), reason: reason))
         return true
     }
 
@@ -827,7 +946,8 @@ final class Loop {
     // MARK: Commands
 
     /// The destinations of the configuration. New ones are registered, those that are gone retire, the others go on where they are.
-    func apply(_ specs: [DestinationSpec]) throws(SpoolError) {
+    func apply(_ specs: [DestinationSpec], rules: Rules) throws(SpoolError) {
+        if rules !== router.rules { router = Router(rules, after: router) }
         for lane in lanes where !lane.removed && !specs.contains(where: { isTaken(lane, by: $0) }) {
             lane.removed = true
             lane.hold = nil
@@ -841,6 +961,7 @@ final class Loop {
                 _ = try log.register(spec.name, renamed: lane.name, backlog: spec.settings.backlog)
                 lane.removed = false
                 lane.apply(spec)
+                lane.apply(rules)
             } else {
                 lanes.append(try register(spec))
             }
@@ -866,7 +987,7 @@ final class Loop {
             case .ago(let duration): try reader.firstID(since: clock.wall() - min(clock.wall(), duration.nanosecondsClamped)) - 1
             }
         let consumer = try log.register(spec.name, renamed: spec.settings.renamed, from: start, backlog: spec.settings.backlog)
-        let lane = Lane(consumer, spec: spec)
+        let lane = Lane(consumer, spec: spec, rules: router.rules)
         let oldest = log.status.oldestID
         if consumer.cursor.position + 1 < oldest, log.lastID >= oldest {
             // It was away for longer than history holds.

@@ -472,6 +472,20 @@ extension Logger {
         tell(.info, "cursor_moved", "the cursor of \(destination) was moved by hand", ["destination": destination])
     }
 
+    /// Expressions of a route failed for some spans: a condition that fails is false, a value is not set. Once a minute at most.
+    public func ruleFailed(_ route: String, count: Int, detail: String) {
+        tell(
+            .warning, "rule_failed", "route \(route): an expression failed for \(count) span\(count == 1 ? "" : "s"), last \(detail)",
+            ["route": route, "spans": count])
+    }
+
+    /// A model whose price nobody knows, when it is met for the first time.
+    public func unknownModel(_ model: String) {
+        tell(
+            .warning, "unknown_model", "no price is known for the model \(model): its spans have no cost; prices.models can say it",
+            ["model": model])
+    }
+
     /// Something about a platform that a person should know. Equal notes are written once a run.
     public func platformNote(_ destination: String, _ note: String) {
         tell(.warning, "platform_note", "\(destination): \(note)", ["destination": destination])

@@ -47,6 +47,9 @@ public struct PriceMistake: Sendable, Equatable, CustomStringConvertible {
     /// What is wrong, and what would be right.
     public let text: String
 
+    /// A mistake of whoever reads the file.
+    public init(place: String, path: String, text: String) { (self.place, self.path, self.text) = (place, path, text) }
+
     /// One line.
     public var description: String { "\(place): " + (path.isEmpty ? "" : "\(path): ") + text }
 }
@@ -55,6 +58,9 @@ public struct PriceMistake: Sendable, Equatable, CustomStringConvertible {
 public struct PriceError: Error, Equatable, CustomStringConvertible {
     /// At least one.
     public let mistakes: [PriceMistake]
+
+    /// At least one mistake.
+    public init(mistakes: [PriceMistake]) { self.mistakes = mistakes }
 
     /// One a line.
     public var description: String { mistakes.map(\.description).joined(separator: "\n") }

@@ -72,7 +72,7 @@ public struct SettingsError: Error, Equatable, CustomStringConvertible {
 }
 
 /// The known word that was probably meant, if one is near: equal but for case, `_` and `-`, few edits away, or longer.
-func nearest(to word: String, in known: [String]) -> String? {
+public func nearest(to word: String, in known: [String]) -> String? {
     let plain = foldedWord(word)
     let most = max(1, plain.count / 3)
     let scored = known.map { (word: $0, distance: editDistance(plain, foldedWord($0))) }

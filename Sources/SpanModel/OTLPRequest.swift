@@ -90,7 +90,7 @@ struct OTLPGroups {
 }
 
 /// Bytes of a length-delimited field (with a number below 16) whose value has `size` bytes.
-func fieldSize(_ size: Int) -> Int { 1 + varintSize(UInt64(size)) + size }
+public func fieldSize(_ size: Int) -> Int { 1 + varintSize(UInt64(size)) + size }
 
 extension UnsafeRawBufferPointer {
     fileprivate func part(_ start: Int, _ count: Int) -> UnsafeRawBufferPointer {
@@ -100,7 +100,7 @@ extension UnsafeRawBufferPointer {
 
 extension [UInt8] {
     /// Appends the tag of a length-delimited field with a number below 16, and the length of its value.
-    mutating func appendField(_ number: UInt8, size: Int) {
+    public mutating func appendField(_ number: UInt8, size: Int) {
         append(number << 3 | WireType.bytes.rawValue)
         appendVarint(UInt64(size))
     }

@@ -100,6 +100,21 @@ extension [UInt8] {
     }
 }
 
+extension [UInt8] {
+    /// Appends a field as it was read.
+    public mutating func append(_ field: ProtobufField) {
+        appendVarint(UInt64(field.number) << 3 | UInt64(field.type.rawValue))
+        switch field.type {
+        case .varint: appendVarint(field.scalar)
+        case .fixed64: Swift.withUnsafeBytes(of: field.scalar.littleEndian) { append(contentsOf: $0) }
+        case .fixed32: Swift.withUnsafeBytes(of: UInt32(truncatingIfNeeded: field.scalar).littleEndian) { append(contentsOf: $0) }
+        case .bytes:
+            appendVarint(UInt64(field.bytes.count))
+            append(contentsOf: field.bytes)
+        }
+    }
+}
+
 /// Bytes that `value` takes as a varint (1 to 10).
 @inlinable
 public func varintSize(_ value: UInt64) -> Int { value == 0 ? 1 : (70 - value.leadingZeroBitCount) / 7 }

@@ -14,7 +14,7 @@ struct Run: AsyncParsableCommand {
     func run() async throws {
         let settings: LoadedSettings
         do throws(SettingsError) {
-            settings = try load(file: config.path, destinationTypes: destinationTypes)
+            settings = try loadSettings(config.path)
         } catch {
             complain("\(error)")
             throw ExitCode(1)
@@ -38,7 +38,7 @@ struct Check: ParsableCommand {
     func run() throws {
         let settings: LoadedSettings
         do throws(SettingsError) {
-            settings = try load(file: config.path, destinationTypes: destinationTypes)
+            settings = try loadSettings(config.path)
         } catch {
             complain("\(error)")
             throw ExitCode(1)

@@ -26,6 +26,7 @@ final class Daemon: Sendable {
     private let heartbeats = Heartbeats()
     /// Half of `memory`: what sources and delivery lease as they need it. The rest is what each part holds at most, and the program itself.
     private let budget: MemoryBudget
+    private let ruleHost: RuleHost
     private let log: SpanLog
     private let delivery: DeliveryEngine
     private let bridge: JournalBridge
@@ -89,6 +90,7 @@ final class Daemon: Sendable {
             throw Failure("\(error)")
         }
         start.end()
+        ruleHost = .machine(keyFile: log.options.folder + "/host.key")
         // The writer sleeps while nothing comes in; its silence is not a hang.
         beat.end()
         bridge = JournalBridge(logger: logger, log: log, whenFull: settings.spool.whenFull)
@@ -109,7 +111,7 @@ final class Daemon: Sendable {
                 bridge.tell(event)
                 tap.happened(event)
             }
-            try delivery.apply(Self.specs(settings), summaryEvery: settings.journal.summary)
+            try delivery.apply(Self.specs(settings), rules: rules(settings), summaryEvery: settings.journal.summary)
         } catch {
             throw Failure("\(error)")
         }
@@ -286,15 +288,16 @@ final class Daemon: Sendable {
     // MARK: Configuration
 
     private static func specs(_ settings: LoadedSettings) -> [DestinationSpec] {
-        let routes = Routes((settings.rules.routes ?? []).map { Routes.Route(name: $0.name, to: Set($0.to)) })
-        return settings.destinations.map { one in
+        settings.destinations.map { one in
             let destination = makeDestination(one)
             return DestinationSpec(
                 name: one.name, type: one.type, destination: destination,
-                settings: DeliverySettings(one, destination.declaration, spoolBytes: settings.spool.sizeMax),
-                decision: routes.decision(for: one.name))
+                settings: DeliverySettings(one, destination.declaration, spoolBytes: settings.spool.sizeMax))
         }
     }
+
+    /// The rules of a configuration, whose mistakes were found when it was loaded.
+    private func rules(_ settings: LoadedSettings) -> Rules { Rules.compile(settings.rules, host: ruleHost).rules }
 
     /// Reads the configuration again and takes it over, all of it or nothing. Returns what changed, a line each.
     @discardableResult
@@ -303,7 +306,7 @@ final class Daemon: Sendable {
             let began = Clock.system.monotonic()
             let new: LoadedSettings
             do throws(SettingsError) {
-                new = try load(file: configPath, destinationTypes: destinationTypes)
+                new = try loadSettings(configPath)
             } catch {
                 for mistake in error.mistakes { logger.configurationMistake(mistake.sentence, place: "\(mistake.place)") }
                 logger.reloadRefused(mistakes: error.mistakes.count, path: configPath)
@@ -316,7 +319,7 @@ final class Daemon: Sendable {
             manager.reloading()
             defer { manager.ready(status: statusLine()) }
             do throws(SpoolError) {
-                try delivery.apply(Self.specs(new), summaryEvery: new.journal.summary)
+                try delivery.apply(Self.specs(new), rules: rules(new), summaryEvery: new.journal.summary)
             } catch {
                 logger.reloadRefused(mistakes: 1, path: configPath)
                 throw Failure("\(error)")
@@ -468,7 +471,8 @@ final class Daemon: Sendable {
     private func metrics() -> String {
         let deliveries = delivery.status() ?? []
         return MetricsPage(
-            report(deliveries), deliveries: deliveries, journalLinesLost: journal.linesLost,
+            report(deliveries), deliveries: deliveries, rules: delivery.ruleCounters() ?? RuleCounters(),
+            journalLinesLost: journal.linesLost,
             durability: log.options.durability.rawValue
         ).body
     }

@@ -203,6 +203,8 @@ final class JournalBridge: Sendable {
         case .note(let name, let text): logger.platformNote(name, text)
         case .readFailed(let name, let error): logger.platformNote(name, "its spans cannot be read: \(error)")
         case .clockJumped(let by): logger.clockJumped(by: by)
+        case .ruleFailed(let route, let count, let detail): logger.ruleFailed(route, count: count, detail: detail)
+        case .unknownModel(let model): logger.unknownModel(model)
         case .summary(let status, let spans, let batches, let p95, let retries):
             logger.summary(
                 status.name,

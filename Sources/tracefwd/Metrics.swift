@@ -1,4 +1,5 @@
 import Delivery
+import Pipeline
 import SpanModel
 import Spool
 
@@ -6,7 +7,7 @@ import Spool
 struct MetricsPage {
     private var text = ""
 
-    init(_ report: StatusReport, deliveries: [DestinationStatus], journalLinesLost: Int, durability: String) {
+    init(_ report: StatusReport, deliveries: [DestinationStatus], rules: RuleCounters, journalLinesLost: Int, durability: String) {
         family("tracefwd_build_info", "gauge", "The version that runs.") { $0.sample(["version": version, "durability": durability], 1) }
         family("tracefwd_uptime_seconds", "gauge", "Since the daemon started.") { $0.sample([:], report.uptimeSeconds) }
         family("tracefwd_spans_accepted_total", "counter", "Spans that are or were in the spool.") {
@@ -38,6 +39,7 @@ struct MetricsPage {
         spool(report)
         sources(report)
         destinations(report, deliveries)
+        self.rules(rules)
         family("tracefwd_journal_lines_lost_total", "counter", "Lines that the journal did not take in time.") {
             $0.sample([:], Double(journalLinesLost))
         }
@@ -55,6 +57,19 @@ struct MetricsPage {
             $0.sample([:], report.spool.clockTrusted ? 1 : 0)
         }
         family("tracefwd_spool_writable", "gauge", "1 while spans are taken.") { $0.sample([:], report.spool.refusal == nil ? 1 : 0) }
+    }
+
+    private mutating func rules(_ counters: RuleCounters) {
+        family("tracefwd_condition_errors_total", "counter", "Expressions of routes that failed since the start, by route.") { page in
+            for (route, count) in counters.conditionErrors.sorted(by: { $0.key < $1.key }) { page.sample(["route": route], Double(count)) }
+        }
+        family("tracefwd_redactions_total", "counter", "Values that were replaced since the start, by route and entity.") { page in
+            let sorted = counters.redactions.sorted { ($0.key.route, $0.key.entity) < ($1.key.route, $1.key.entity) }
+            for (key, count) in sorted { page.sample(["route": key.route, "entity": key.entity], Double(count)) }
+        }
+        family("tracefwd_unpriced_spans_total", "counter", "Spans with token counts whose model has no known price, since the start.") {
+            $0.sample([:], Double(counters.unknownModels))
+        }
     }
 
     private mutating func sources(_ report: StatusReport) {

@@ -322,12 +322,12 @@ struct CommandTests {
 
     @Test("a destination that no route selects settles its backlog as filtered, and a reload turns it back on")
     func filtered() throws {
-        let world = try World([spec("a", decision: .filtered)])
+        let world = try World([spec("a")], rules: .one("other", to: [], of: ["a"]))
         world.append(25)
         world.run()
         #expect(try world.outcomes() == [.filtered: 25])
         #expect(world.wire.sent.isEmpty)
-        try world.reload([spec("a", decision: .deliver(route: "production"))])
+        try world.reload([spec("a")], rules: .one("production", to: ["a"], of: ["a"]))
         world.append(5)
         world.run()
         #expect(try world.consumer().ledger[LedgerKey(.delivered, route: "production")]?.spans == 5)
@@ -335,7 +335,7 @@ struct CommandTests {
         world.wire.script = { _ in .status(503) }
         world.append(15)
         world.run(.milliseconds(150))
-        try world.reload([spec("a", decision: .filtered)])
+        try world.reload([spec("a")], rules: .one("other", to: [], of: ["a"]))
         world.run(.seconds(5))
         try world.checkSettled()
     }

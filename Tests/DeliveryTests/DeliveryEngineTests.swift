@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Pipeline
 import SpanModel
 import Spool
 import Synchronization
@@ -51,7 +52,7 @@ final class DeliveryEngineTests {
         let destination = RealDestination(url: server.url)
         var settings = DeliverySettings(limits: destination.declaration.limits, backlog: BacklogLimit(bytes: 1 << 30, expires: true))
         settings.linger = .milliseconds(20)
-        return DestinationSpec(name: name, type: "test", destination: destination, settings: settings, decision: .deliver(route: ""))
+        return DestinationSpec(name: name, type: "test", destination: destination, settings: settings)
     }
 
     private func append(_ numbers: ClosedRange<Int64>, to log: SpanLog) {
@@ -81,7 +82,7 @@ final class DeliveryEngineTests {
         let server = LoopbackServer { _ in [.response("200 OK")] }
         let log = try openLog()
         let engine = try engine(log)
-        try engine.apply([spec("a", server)])
+        try engine.apply([spec("a", server)], rules: Rules(everythingTo: ["a"]))
         append(1...95, to: log)
         #expect(eventually { delivered(log, "a") == 95 })
         #expect(Self.spans(server).sorted() == Array(1...95))
@@ -101,7 +102,7 @@ final class DeliveryEngineTests {
         let server = LoopbackServer { _ in [.pause(.milliseconds(300)), .response("200 OK")] }
         var log = try openLog()
         var engine = try engine(log)
-        try engine.apply([spec("a", server)])
+        try engine.apply([spec("a", server)], rules: Rules(everythingTo: ["a"]))
         append(1...200, to: log)
         #expect(eventually { !server.received.isEmpty })
         engine.stop(drain: .seconds(10))
@@ -111,7 +112,7 @@ final class DeliveryEngineTests {
         log = try openLog()
         #expect(delivered(log, "a") == Int64(first.count))
         engine = try self.engine(log)
-        try engine.apply([spec("a", server)])
+        try engine.apply([spec("a", server)], rules: Rules(everythingTo: ["a"]))
         #expect(eventually { delivered(log, "a") == 200 })
         engine.stop(drain: .seconds(5))
         log.close()
@@ -123,7 +124,7 @@ final class DeliveryEngineTests {
         let hanging = LoopbackServer { _ in [.pause(.seconds(3))] }
         var log = try openLog()
         var engine = try engine(log)
-        try engine.apply([spec("a", hanging)])
+        try engine.apply([spec("a", hanging)], rules: Rules(everythingTo: ["a"]))
         append(1...10, to: log)
         #expect(eventually { !hanging.received.isEmpty })
         let began = ContinuousClock.now
@@ -134,7 +135,7 @@ final class DeliveryEngineTests {
         #expect(delivered(log, "a") == 0)
         let server = LoopbackServer { _ in [.response("200 OK")] }
         engine = try self.engine(log)
-        try engine.apply([spec("a", server)])
+        try engine.apply([spec("a", server)], rules: Rules(everythingTo: ["a"]))
         #expect(eventually { delivered(log, "a") == 10 })
         #expect(Self.spans(server) == Array(1...10))
         engine.stop(drain: .seconds(5))
@@ -147,7 +148,8 @@ final class DeliveryEngineTests {
         let server = LoopbackServer { _ in [.response("200 OK")] }
         let log = try openLog()
         let engine = try engine(log)
-        try engine.apply((1...11).map { spec("d\($0)", hanging) } + [spec("a", server)])
+        let specs = (1...11).map { spec("d\($0)", hanging) } + [spec("a", server)]
+        try engine.apply(specs, rules: Rules(everythingTo: specs.map(\.name)))
         append(1...10, to: log)
         #expect(eventually { delivered(log, "a") == 10 })
         let began = ContinuousClock.now

@@ -127,7 +127,7 @@ struct PolicyTests {
         let main = spec("a", TestDestination()) {
             ($0.fallback, $0.limits.spans) = (.init(to: "b", after: .seconds(60)), 10)
         }
-        let world = try World([main, spec("b", TestDestination(), decision: .filtered)])
+        let world = try World([main, spec("b")], rules: .one("main", to: ["a"], of: ["a", "b"]))
         var isDown = true
         world.wire.script = { $0.destination == "a" && isDown ? .status(503) : .status(200) }
         world.append(100)
@@ -148,7 +148,7 @@ struct PolicyTests {
         let main = spec("a", TestDestination()) {
             ($0.fallback, $0.limits.spans) = (.init(to: "b", after: .seconds(60)), 10)
         }
-        let world = try World([main, spec("b", TestDestination(), decision: .filtered)])
+        let world = try World([main, spec("b")], rules: .one("main", to: ["a"], of: ["a", "b"]))
         var isDown = true
         world.wire.script = { $0.destination == "a" ? (isDown ? .networkError() : .status(200)) : .status(400) }
         world.append(50)

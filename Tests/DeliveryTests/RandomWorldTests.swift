@@ -1,9 +1,10 @@
-import Pipeline
+import CEL
 import SpanModel
 import Spool
 import Testing
 
 @testable import Delivery
+@testable import Pipeline
 
 /// Hundreds of short lives of a daemon with three destinations, in which anything may happen; each omits some troubles and overdoes others.
 @Suite("whatever happens")
@@ -22,7 +23,8 @@ struct RandomWorldTests {
         var random = SeededRandom(seed: seed)
         let names = ["a", "b", "c"]
         var specs = names.map { Self.anySpec($0, using: &random) }
-        let world = try World(specs, seed: seed)
+        var rules = Rules.everything(to: specs)
+        let world = try World(specs, rules: rules, seed: seed)
         let bad = Set((0..<3).map { _ in Int64.random(in: 1...200, using: &random) })
         var moods = names.reduce(into: [String: Mood]()) { $0[$1] = .well }
         var chance = SeededRandom(seed: seed &+ 1)
@@ -40,7 +42,7 @@ struct RandomWorldTests {
             }
             if random.chance(3), let trouble = troubles.randomElement(using: &random), let name = names.randomElement(using: &random) {
                 seen.insert(trouble)
-                try make(trouble, name, world, &specs, using: &random)
+                try make(trouble, name, world, &specs, &rules, using: &random)
             }
             twice = twice || specs.contains { $0.settings.fallback != nil }
             let longest = random.chance(6) ? 100_000 : 3000
@@ -78,7 +80,8 @@ struct RandomWorldTests {
     }
 
     private func make(
-        _ trouble: Trouble, _ name: String, _ world: World, _ specs: inout [DestinationSpec], using random: inout SeededRandom
+        _ trouble: Trouble, _ name: String, _ world: World, _ specs: inout [DestinationSpec], _ rules: inout Rules,
+        using random: inout SeededRandom
     ) throws {
         let lane = world.loop.lane(name)
         switch trouble {
@@ -90,14 +93,14 @@ struct RandomWorldTests {
         case .pause: if let lane { if lane.hold == .user { try world.loop.resume(lane) } else { try world.loop.pause(lane) } }
         case .reload:
             specs = specs.map { Self.anySpec($0.name, using: &random) }
-            try world.reload(specs)
+            try world.reload(specs, rules: rules)
         case .leave:
             if specs.contains(where: { $0.name == name }), specs.count > 1 {
                 specs.removeAll { $0.name == name }
             } else {
                 specs.append(Self.anySpec(name, using: &random))
             }
-            try world.reload(specs)
+            try world.reload(specs, rules: rules)
         case .replay:
             guard let lane else { return }
             _ = try world.log.replay(consumer: lane.consumer, DeadLetterFilter())
@@ -109,13 +112,33 @@ struct RandomWorldTests {
             world.loop.lettersChanged(lane.consumer)
         case .clock: world.time.jump(.seconds(Int.random(in: -100_000...100_000, using: &random)))
         case .filter:
-            specs = specs.map { spec in
-                var spec = spec
-                if spec.name == name { spec.decision = random.chance(2) ? .filtered : .deliver(route: "r") }
-                return spec
-            }
-            try world.reload(specs)
+            rules = try Self.anyRules(["a", "b", "c"], using: &random)
+            try world.reload(specs, rules: rules)
         }
+    }
+
+    /// Up to five routes, most of which look at who sent the span: the test's spans come from four users in turn.
+    static func anyRules(_ destinations: [String], using random: inout SeededRandom) throws -> Rules {
+        guard !random.chance(6) else { return Rules(everythingTo: destinations) }
+        let environment = Environment.ofSpans(RuleHost())
+        let routes = try (0..<Int.random(in: 0...5, using: &random)).map { number in
+            let to = destinations.filter { _ in random.chance(2) }
+            let drops = to.isEmpty && random.chance(2)
+            let condition = "sender == 'u\(Int.random(in: 0...3, using: &random))'"
+            let rate = Sampler.Rate.program(try environment.compile("sender == 'u1' ? 0.0 : 1.0", returning: .double))
+            return Route(
+                name: "r\(number)",
+                selection: random.chance(4)
+                    ? .always : random.chance(6) ? .otherwise : .when(try environment.compile(condition, returning: .bool)),
+                to: Set(to), drops: drops, isFinal: drops || random.chance(6),
+                sampler: random.chance(4)
+                    ? Sampler(
+                        rate: random.chance(2) ? rate : .number(1), keep: [], perSecondMax: random.chance(2) ? 3 : nil, hashesTraceID: false
+                    )
+                    : nil,
+                transformation: nil)
+        }
+        return Rules(routes: routes, destinations: destinations, prices: nil, host: RuleHost(userName: { "u\($0)" }))
     }
 
     static func anySpec(_ name: String, using random: inout SeededRandom) -> DestinationSpec {

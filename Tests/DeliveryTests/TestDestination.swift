@@ -65,7 +65,7 @@ extension SpanBatch {
             SpanEntry(
                 offset: UInt32(payload.count), length: UInt32(length), resourceLength: 0, scopeLength: 0, receivedAt: receivedAt,
                 traceHash: 0,
-                sender: SpanEntry.unknownSender, source: SourceID.unix.rawValue))
+                sender: UInt32(number % 4), source: SourceID.unix.rawValue))
         withUnsafeBytes(of: number) { payload += $0 }
         payload += [UInt8](repeating: 0x78, count: length - 8)
     }

@@ -1,11 +1,11 @@
 import Foundation
-import Pipeline
 import SpanModel
 import Synchronization
 import Testing
 import Threading
 
 @testable import Delivery
+@testable import Pipeline
 @testable import Spool
 
 /// A clock that moves when it is told to.
@@ -48,6 +48,7 @@ final class World {
     private(set) var loop: Loop
     private(set) var reader: LogReader
     private(set) var specs: [DestinationSpec]
+    private(set) var rules: Rules
     private let heard = Told()
     private var options: SpoolOptions
     private let directory: URL
@@ -63,8 +64,11 @@ final class World {
         let sinks = Mutex<[(UInt64, SinkError?)]>([])
     }
 
-    init(_ specs: [DestinationSpec], seed: UInt64 = 1, options change: (inout SpoolOptions) -> Void = { _ in }) throws {
+    /// Without rules everything goes to every destination.
+    init(_ specs: [DestinationSpec], rules: Rules? = nil, seed: UInt64 = 1, options change: (inout SpoolOptions) -> Void = { _ in }) throws
+    {
         self.specs = specs
+        self.rules = rules ?? .everything(to: specs)
         self.seed = seed
         random = SeededRandom(seed: seed)
         wire = ScriptedWire(time)
@@ -78,7 +82,7 @@ final class World {
         log = try SpanLog(options, clock: time.clock)
         reader = try log.reader()
         loop = try Self.loop(log, wire, time, heard, seed)
-        try loop.apply(specs)
+        try loop.apply(specs, rules: self.rules)
     }
 
     deinit {
@@ -165,9 +169,10 @@ final class World {
 
     // MARK: What a person does
 
-    func reload(_ specs: [DestinationSpec]) throws {
+    func reload(_ specs: [DestinationSpec], rules: Rules? = nil) throws {
         self.specs = specs
-        try loop.apply(specs)
+        self.rules = rules ?? .everything(to: specs)
+        try loop.apply(specs, rules: self.rules)
     }
 
     /// The daemon ends (what is in flight has no answer) and starts again over the same spool.
@@ -178,8 +183,8 @@ final class World {
         log = try SpanLog(options, clock: time.clock)
         reader = try log.reader()
         loop = try Self.loop(log, wire, time, heard, random.next())
-        if let specs { self.specs = specs }
-        try loop.apply(self.specs)
+        if let specs { (self.specs, rules) = (specs, .everything(to: specs)) }
+        try loop.apply(self.specs, rules: rules)
     }
 
     /// Somebody, or a disk, changes the file behind the daemon's back.
@@ -198,7 +203,7 @@ final class World {
         log = try SpanLog(options, clock: time.clock)
         reader = try log.reader()
         loop = try Self.loop(log, wire, time, heard, random.next())
-        try loop.apply(specs)
+        try loop.apply(specs, rules: rules)
     }
 
     // MARK: Books
@@ -255,12 +260,24 @@ final class World {
 
 /// A destination of the tests with short waits.
 func spec(
-    _ name: String = "a", _ destination: TestDestination = TestDestination(), decision: RouteDecision = .deliver(route: ""),
+    _ name: String = "a", _ destination: TestDestination = TestDestination(),
     _ change: (inout DeliverySettings) -> Void = { _ in }
 ) -> DestinationSpec {
     var settings = DeliverySettings(limits: destination.declaration.limits, backlog: BacklogLimit(bytes: 1 << 30, expires: true))
     change(&settings)
-    return DestinationSpec(name: name, type: TestDestination.type, destination: destination, settings: settings, decision: decision)
+    return DestinationSpec(name: name, type: TestDestination.type, destination: destination, settings: settings)
+}
+
+extension Rules {
+    /// Everything goes to each of them.
+    static func everything(to specs: [DestinationSpec]) -> Rules { Rules(everythingTo: specs.map(\.name)) }
+
+    /// Everything goes to some of these destinations, by a route of this name.
+    static func one(_ route: String, to some: [String], of destinations: [String]) -> Rules {
+        let route = Route(
+            name: route, selection: .always, to: Set(some), drops: false, isFinal: false, sampler: nil, transformation: nil)
+        return Rules(routes: [route], destinations: destinations, prices: nil, host: RuleHost())
+    }
 }
 
 extension Lane {

@@ -70,7 +70,7 @@ final class Simulation {
                 log: log, http: wire, clock: time.clock, random: SeededRandom(seed: random.next()),
                 budget: MemoryBudget(bytes: 64 << 20),
                 sinkDone: { _, _ in }, tell: { _ in })
-            try loop.apply(specs)
+            try loop.apply(specs, rules: .everything(to: specs))
             self.loop = loop
             lives += 1
             if let repair = log.status.repair { note(repair) }

@@ -179,12 +179,11 @@ final class Plan {
         guard let loop = simulation.loop, let log = simulation.log else { return }
         specs = names.map { name in specs.first { $0.name == name } ?? spec(name) }.map { spec in
             var spec = spec
-            spec.decision = .deliver(route: "")
             spec.settings.fallback = nil
             return spec
         }
         simulation.specs = specs
-        try loop.apply(specs)
+        try loop.apply(specs, rules: .everything(to: specs))
         for name in names { if let lane = loop.lane(name) { try loop.resume(lane) } }
         loop.trustClock()
         log.trustClock()
@@ -303,7 +302,7 @@ final class Plan {
     private func reload() throws {
         simulation.specs = specs
         allowFallbacks()
-        try simulation.loop?.apply(specs)
+        try simulation.loop?.apply(specs, rules: .everything(to: specs))
     }
 
     // MARK: Platforms

@@ -83,8 +83,8 @@ func deliver(spans: Int) throws {
         settings.workers = 1
         try engine.apply([
             DestinationSpec(
-                name: "nowhere", type: Nowhere.type, destination: Nowhere(), settings: settings, decision: .deliver(route: "all"))
-        ])
+                name: "nowhere", type: Nowhere.type, destination: Nowhere(), settings: settings)
+        ], rules: Rules(everythingTo: ["nowhere"]))
         ended.wait { $0 ? .go(()) : .sleep }
         engine.stop(drain: .seconds(1))
     }
@@ -92,9 +92,9 @@ func deliver(spans: Int) throws {
 
 /// Which route a batch takes, for twelve routes and the last of twelve destinations (Pipeline).
 func route(spans: Int) {
-    let routes = Routes((0..<12).map { Routes.Route(name: "route\($0)", to: ["destination\($0)"]) })
+    let rules = Rules(everythingTo: (0..<12).map { "destination\($0)" })
     var found = 0
-    for _ in 0..<spans where routes.decision(for: "destination11") == .deliver(route: "route11") { found += 1 }
+    for _ in 0..<spans where rules.place(of: "destination11").flatMap({ rules.constant(for: $0) })?.delivers == true { found += 1 }
     precondition(found == spans, "a route was not found")
 }
 

@@ -1,0 +1,34 @@
+/// What the routes make of one span on the way to one destination, in two bytes: a batch keeps one for each of its spans.
+public struct RouteDecision: Sendable, Hashable {
+    /// What becomes of it.
+    public enum Kind: UInt16, Sendable {
+        /// It goes there.
+        case deliver
+        /// No route that matched names the destination.
+        case filtered
+        /// A route with `drop` matched before any that names the destination.
+        case dropped
+        /// The route's rate leaves it out.
+        case sampled
+        /// The route's limit leaves it out.
+        case limited
+    }
+
+    private let code: UInt16
+
+    /// A decision by the route of this number; nil where there are no routes, or none matched.
+    public init(_ kind: Kind, by route: Int? = nil) { code = kind.rawValue | UInt16((route ?? -1) + 1) << 3 }
+
+    /// How many routes a configuration may have: a decision has 13 bits for their number.
+    static let routesMax = 8000
+
+    /// What becomes of it.
+    public var kind: Kind {
+        guard let kind = Kind(rawValue: code & 7) else { preconditionFailure("made by init alone") }
+        return kind
+    }
+    /// The route that decided, by its place in the order of reading.
+    public var route: Int? { code < 8 ? nil : Int(code >> 3) - 1 }
+    /// Whether the span goes to the destination.
+    public var delivers: Bool { code & 7 == 0 }
+}

@@ -1,0 +1,234 @@
+import CEL
+import Redaction
+public import SpanModel
+
+/// What one thread needs to apply the rules: it owns the memory that evaluations use again and again.
+public final class Router {
+    /// A failure of a condition, a rate or a transformation.
+    public struct Failure: Sendable, Equatable {
+        /// The route's name.
+        public let route: String
+        /// How often, since the last call of `takeFailures`.
+        public var count: Int
+        /// The last one in words, without a value of the span's.
+        public var detail: String
+    }
+
+    /// The rules that hold now.
+    public let rules: Rules
+    private let activation: SpanActivation
+    /// Since the start.
+    public private(set) var counters: RuleCounters
+    private var failures: [Int: Failure] = [:]
+    private var newModels: [String] = []
+    private let workspace = RedactionWorkspace()
+    private var enrichment: Enrichment?
+    private var cache = RoutedSegments(bytesMax: 16 << 20)
+
+    /// A router of its own for a thread. What the one before it has counted goes on.
+    public init(_ rules: Rules, after before: Router? = nil) {
+        self.rules = rules
+        activation = SpanActivation(rules.host)
+        enrichment = rules.prices.map { Enrichment($0) }
+        counters = before?.counters ?? RuleCounters()
+    }
+
+    /// A segment with what the routes make of its spans; several destinations that read the same one share the work.
+    public func route(_ segment: Segment) -> RoutedSegment {
+        if let known = cache[segment.firstID] { return known }
+        let routed = decide(segment)
+        cache.insert(routed)
+        return routed
+    }
+
+    /// A span as a destination gets it, which the route of this decision sends there. `view` is of a routed segment.
+    public func form(_ view: SpanView, by decision: RouteDecision) -> SpanView {
+        guard let index = decision.route, rules.routes[index].changesSpans, var draft = SpanDraft(view) else { return view }
+        let route = rules.routes[index]
+        activation.withSpan(view) { llm in
+            if let sampler = route.sampler, sampler.marks { mark(&draft, by: sampler, llm.span, index) }
+            guard let transformation = route.transformation else { return }
+            var counts = [Int](repeating: 0, count: transformation.redaction?.count ?? 0)
+            transformation.apply(to: &draft, activation, workspace: workspace, counts: &counts) { failed(index, $0, $1) }
+            for (rule, count) in counts.enumerated() where count > 0 {
+                let key = RuleCounters.Redacted(route: route.name, entity: transformation.redaction?.name(of: rule) ?? "")
+                counters.redactions[key, default: 0] += Int64(count)
+            }
+        }
+        return draft.view()
+    }
+
+    /// A dead letter's span as its destination gets it: by the route that would send it there now, whatever that one's rate. Nil where none
+    /// would.
+    public func replayed(_ view: SpanView, for destination: Int) -> SpanView? {
+        let routed = decide(view.segment)
+        let decision = routed.decision(view.index, for: destination)
+        let shown = SpanView(segment: routed.segment, index: view.index)
+        switch decision.kind {
+        case .deliver, .sampled, .limited: return form(shown, by: decision)
+        case .filtered, .dropped: return nil
+        }
+    }
+
+    /// What is kept says at which rate, so that a platform can weigh its counts.
+    private func mark(_ draft: inout SpanDraft, by sampler: Sampler, _ span: SpanFields, _ route: Int) {
+        guard case .kept(var threshold, let keep) = decision(of: sampler, span, route) else { return }
+        threshold = max(threshold, TraceState.threshold(in: span.traceState) ?? 0)
+        draft.traceState = TraceState.setting(threshold: threshold, in: span.traceState)
+        draft.set(Array("tracefwd.sampling.rate".utf8), AnyValueBytes.double(Sampler.probability(of: threshold)))
+        if let keep { draft.set(Array("tracefwd.sampling.reason".utf8), AnyValueBytes.string("keep[\(keep)]")) }
+    }
+
+    /// Models without a price that were met for the first time since the last call.
+    public func takeNewModels() -> [String] {
+        defer { newModels = [] }
+        return newModels
+    }
+
+    /// What failed since the last call, by route.
+    public func takeFailures() -> [Failure] {
+        defer { failures.removeAll() }
+        return failures.values.sorted { $0.route < $1.route }
+    }
+
+    private func decide(_ stored: Segment) -> RoutedSegment {
+        let segment = enriched(stored)
+        let words = rules.words
+        let size = segment.entries.count * words
+        var matched = [UInt64](repeating: 0, count: rules.routes.isEmpty ? 0 : size)
+        var sampledOut = matched
+        for index in segment.entries.indices where !rules.routes.isEmpty {
+            activation.withSpan(SpanView(segment: segment, index: index)) { llm in
+                decide(llm.span, at: index * words, &matched, &sampledOut)
+            }
+        }
+        return RoutedSegment(rules, segment, matched: matched, sampledOut: sampledOut)
+    }
+
+    /// Sets the bits of the routes that match a span, in the words from `base` on.
+    private func decide(_ span: SpanFields, at base: Int, _ matched: inout [UInt64], _ sampledOut: inout [UInt64]) {
+        var isMatched = false
+        for (index, route) in rules.routes.enumerated() {
+            let holds: Bool =
+                switch route.selection {
+                case .always: true
+                case .otherwise: !isMatched
+                case .when(let condition):
+                    test(condition, index)
+                }
+            guard holds else { continue }
+            isMatched = true
+            let (word, bit) = (base + index / 64, UInt64(1) << UInt64(index % 64))
+            matched[word] |= bit
+            if let sampler = route.sampler, decision(of: sampler, span, index) == .out { sampledOut[word] |= bit }
+            if route.isFinal { break }
+        }
+    }
+
+    private func enriched(_ segment: Segment) -> Segment {
+        guard let new = enrichment?.enriched(segment) else { return segment }
+        counters.unknownModels += enrichment?.unknownModels ?? 0
+        for model in enrichment?.newModels ?? [] where newModels.count < 20 { newModels.append(model) }
+        return new
+    }
+
+    private func test(_ condition: Program, _ route: Int) -> Bool {
+        do throws(EvaluationError) {
+            return try condition.test(activation)
+        } catch {
+            failed(route, condition, error)
+            return false
+        }
+    }
+
+    private func decision(of sampler: Sampler, _ span: SpanFields, _ route: Int) -> Sampler.Decision {
+        sampler.decide(activation, randomness: sampler.randomness(of: span)) { failed(route, $0, $1) }
+    }
+
+    private func failed(_ route: Int, _ program: Program, _ error: EvaluationError) {
+        let name = rules.name(of: route)
+        failures[route, default: Failure(route: name, count: 0, detail: "")].count += 1
+        failures[route]?.detail = "\(program.source): \(error)"
+        counters.conditionErrors[name, default: 0] += 1
+    }
+}
+
+/// What the rules count, since the start.
+public struct RuleCounters: Sendable, Equatable {
+    /// Nothing counted yet.
+    public init() {}
+
+    /// Conditions, rates and values that failed, by route.
+    public var conditionErrors: [String: Int64] = [:]
+    /// Values that were replaced, by route and entity; `pattern` for a rule's own pattern.
+    public var redactions: [Redacted: Int64] = [:]
+
+    /// A counter of `redactions`.
+    public struct Redacted: Sendable, Hashable {
+        /// The route's name.
+        public var route: String
+        /// What was looked for.
+        public var entity: String
+    }
+
+    /// Spans that name a model whose price nobody knows.
+    public var unknownModels: Int64 = 0
+}
+
+/// A segment and what the routes make of its spans.
+public final class RoutedSegment {
+    /// As destinations see it: a cost is in it where one can be told.
+    public let segment: Segment
+    let rules: Rules
+    private let matched: [UInt64]
+    private let sampledOut: [UInt64]
+
+    init(_ rules: Rules, _ segment: Segment, matched: [UInt64], sampledOut: [UInt64]) {
+        (self.rules, self.segment, self.matched, self.sampledOut) = (rules, segment, matched, sampledOut)
+    }
+
+    /// What becomes of the span at this place of the segment on the way to a destination.
+    public func decision(_ index: Int, for destination: Int) -> RouteDecision {
+        if let constant = rules.constant(for: destination) { return constant }
+        let range = index * rules.words..<(index + 1) * rules.words
+        return matched.withUnsafeBufferPointer { matched in
+            sampledOut.withUnsafeBufferPointer { sampledOut in
+                rules.decision(.init(rebasing: matched[range]), .init(rebasing: sampledOut[range]), for: destination)
+            }
+        }
+    }
+
+    /// What it holds in memory.
+    var cost: Int {
+        segment.payload.count + segment.entries.count * MemoryLayout<SpanEntry>.stride + (matched.count + sampledOut.count) * 8 + 512
+    }
+}
+
+/// Segments that several destinations want, bounded in bytes. Two generations, as in the spool's cache: what nobody used while the young one
+/// filled up is let go.
+struct RoutedSegments {
+    private var young: [Int64: RoutedSegment] = [:]
+    private var old: [Int64: RoutedSegment] = [:]
+    private var youngBytes = 0
+    private let bytesMax: Int
+
+    init(bytesMax: Int) { self.bytesMax = bytesMax }
+
+    subscript(firstID: Int64) -> RoutedSegment? {
+        mutating get {
+            if let known = young[firstID] { return known }
+            guard let known = old.removeValue(forKey: firstID) else { return nil }
+            insert(known)
+            return known
+        }
+    }
+
+    mutating func insert(_ routed: RoutedSegment) {
+        if youngBytes + routed.cost > bytesMax / 2 {
+            old = young
+            young = [:]
+            youngBytes = 0
+        }
+        if young.updateValue(routed, forKey: routed.segment.firstID) == nil { youngBytes += routed.cost }
+    }
+}
