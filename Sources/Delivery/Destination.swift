@@ -80,7 +80,7 @@ public struct Header: Sendable, Equatable {
 public struct Request: Sendable {
     /// The absolute URL; empty for sinks.
     public var url: String
-    /// `POST` nearly always.
+    /// `POST` nearly always; `GET` has no body.
     public var method: String
     /// Headers without Content-Length and Host, which the sender writes.
     public var headers: [Header]
@@ -88,6 +88,11 @@ public struct Request: Sendable {
     public var body: [UInt8]
     /// Which spans of the batch it carries: offsets into the array that `encode` got.
     public var spans: Range<Int>
+    /// How many of them are shorter in the body than they are in the spool, as the platform's limits want it.
+    public var cutSpans = 0
+    /// For platforms that answer per item: the span that an item's id belongs to, counted from the first of `spans`. The body is gone when
+    /// the answer comes.
+    public var spanOfItem: [String: Int] = [:]
 
     /// A request for some spans of a batch.
     public init(url: String, method: String = "POST", headers: [Header] = [], body: [UInt8], spans: Range<Int>) {
@@ -219,4 +224,24 @@ public protocol Destination: Sendable {
     func encode(_ batch: [SpanView], _ context: EncodeContext) throws(EncodeError) -> [Request]
     /// A response to verdicts. Only for outlets of `http`; network errors are judged by delivery itself.
     func judge(_ response: Response, to request: Request) -> Verdict
+
+    /// What `check --probe` asks the platform, in this order, up to the first that does not work: its health and whether the key is right,
+    /// with no span in it. None: a connection is all that can be tried.
+    var probes: [Request] { get }
+    /// What the answer to one of them means, in words.
+    func judgeProbe(_ response: Response, to probe: Request) -> ProbeVerdict
+}
+
+extension Destination {
+    /// None.
+    public var probes: [Request] { [] }
+    /// Any answer is well.
+    public func judgeProbe(_ response: Response, to probe: Request) -> ProbeVerdict { .works("answered \(response.status)") }
+}
+
+/// What a probe found, as a part of a sentence without its full stop.
+public enum ProbeVerdict: Sendable, Equatable {
+    case works(String)
+    /// What is wrong, and what a person should do.
+    case fails(String, remedy: String)
 }

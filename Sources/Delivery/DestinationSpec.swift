@@ -157,6 +157,8 @@ public struct DestinationStatus: Sendable {
     public var retries: Int64 = 0
     /// Bytes of their bodies.
     public var requestBytes: Int64 = 0
+    /// Spans that were delivered shorter than they are in the spool, as the platform's limits wanted it.
+    public var cutSpans: Int64 = 0
     /// Requests by the hundred of their status, 0 for none (network).
     public var statusClasses: [Int: Int64] = [:]
     /// Answer times.

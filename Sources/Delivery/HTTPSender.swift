@@ -95,10 +95,14 @@ final class HTTPSender: HTTPTransport {
         tracefwd_curl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         tracefwd_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         tracefwd_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
-        tracefwd_curl_set_long(easy, CURLOPT_POST, 1)
-        tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, transfer.body.address)
-        tracefwd_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(transfer.body.count))
-        if request.method != "POST" { tracefwd_curl_set_text(easy, CURLOPT_CUSTOMREQUEST, request.method) }
+        if request.method == "GET" {
+            tracefwd_curl_set_long(easy, CURLOPT_HTTPGET, 1)
+        } else {
+            tracefwd_curl_set_long(easy, CURLOPT_POST, 1)
+            tracefwd_curl_set_pointer(easy, CURLOPT_POSTFIELDS, transfer.body.address)
+            tracefwd_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(transfer.body.count))
+            if request.method != "POST" { tracefwd_curl_set_text(easy, CURLOPT_CUSTOMREQUEST, request.method) }
+        }
         tracefwd_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(timeouts.connect))
         tracefwd_curl_set_long(easy, CURLOPT_TIMEOUT_MS, milliseconds(timeouts.total))
         tracefwd_curl_set_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10)

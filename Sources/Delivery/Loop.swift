@@ -544,6 +544,7 @@ final class Loop {
         }
         lane.status.statusClasses[status / 100, default: 0] += 1
         lane.status.latency.add(nanoseconds: latency)
+        if case .delivered = verdict { lane.status.cutSpans += Int64(flight.request.cutSpans) }
         if let name = flight.handedTo { return handedOver(verdict, flight, to: name, lane, now) }
         // Of dead letters the next are looked for when these have ended.
         if !flight.batch.isOfLog { lane.letterAt = 0 }

@@ -30,6 +30,20 @@ func merged(_ own: [Header], _ configured: [Header]) -> [Header] {
     return own.filter { !names.contains($0.name.lowercased()) } + configured
 }
 
+/// The value of `Authorization` of HTTP Basic (RFC 7617).
+func basicAuthorization(user: String, password: Secret) -> Secret {
+    var value = Array("Basic ".utf8)
+    Array("\(user):\(password.reveal())".utf8).withUnsafeBytes { value.appendBase64($0) }
+    return Secret(String(decoding: value, as: UTF8.self))
+}
+
+/// A base address to put a path behind.
+func withoutTrailingSlashes(_ url: String) -> String {
+    var url = url
+    while url.hasSuffix("/") { url.removeLast() }
+    return url
+}
+
 /// A mistake for each of `names` that stands under `headers:`.
 func reservedHeaders(_ section: Section, _ names: [String], because reason: String) -> [Mistake] {
     let reserved = Set(names.map { $0.lowercased() })

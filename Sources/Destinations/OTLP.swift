@@ -122,7 +122,7 @@ func appendOTLP(_ spans: [SpanView], as encoding: OTLP.Encoding, to body: inout 
 }
 
 /// The exporter's name and version, as the specification asks for (protocol/exporter.md, "User Agent").
-private let otlpUserAgent = "tracefwd/\(version) OTel-OTLP-Exporter-Swift/\(version)"
+let otlpUserAgent = "tracefwd/\(version) OTel-OTLP-Exporter-Swift/\(version)"
 
 /// A base with `/v1/traces` behind its path, and one slash between.
 func tracesURL(base: String) -> String {

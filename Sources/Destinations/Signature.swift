@@ -36,7 +36,7 @@ enum Signature: Sendable {
             return [Header("webhook-id", id), Header("webhook-timestamp", timestamp), Header(style.header, signature)]
         case .bearer(let token): return [Header("Authorization", "Bearer \(token.reveal())")]
         case .basic(let user, let password):
-            return [Header("Authorization", "Basic " + Data("\(user):\(password.reveal())".utf8).base64EncodedString())]
+            return [Header("Authorization", secret: basicAuthorization(user: user, password: password))]
         case .unsigned: return []
         }
     }

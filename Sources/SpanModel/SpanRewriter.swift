@@ -109,6 +109,16 @@ public struct SpanEdit {
         replace(15, status)
     }
 
+    /// Gives the span other times, in nanoseconds of the Unix epoch.
+    public mutating func setTimes(start: UInt64, end: UInt64) {
+        for (number, time) in [(7 as UInt8, start), (8, end)] {
+            precondition(replaced & 1 << UInt32(number) == 0, "field \(number) of a span is replaced twice")
+            replaced |= 1 << UInt32(number)
+            fields.append(number << 3 | WireType.fixed64.rawValue)
+            withUnsafeBytes(of: time.littleEndian) { fields.append(contentsOf: $0) }
+        }
+    }
+
     /// Adds an event, behind those that are there. `time` in nanoseconds of the Unix epoch.
     public mutating func appendEvent(_ name: String, time: UInt64, _ write: (inout AttributeWriter) -> Void) {
         var attributes = AttributeWriter(field: 3)

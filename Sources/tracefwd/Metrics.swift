@@ -116,6 +116,12 @@ struct MetricsPage {
         each("tracefwd_destination_request_bytes_total", "counter", "Bytes of request bodies since the start.", &self) {
             Double($0.requestBytes)
         }
+        each(
+            "tracefwd_destination_cut_spans_total", "counter",
+            "Spans delivered shorter than stored, for the platform's limits, since the start.", &self
+        ) {
+            Double($0.cutSpans)
+        }
         family("tracefwd_destination_state", "gauge", "1 for the state that a destination is in.") { page in
             for one in deliveries { page.sample(["destination": one.name, "state": one.state.rawValue], 1) }
         }
