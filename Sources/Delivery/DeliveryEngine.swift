@@ -20,15 +20,15 @@ public final class DeliveryEngine: Sendable {
     private let clock: Clock
     private let ended = Monitor(false)
 
-    /// Delivery over a log. `tell` is called on its thread: be quick. `beat` is called at each turn of the loop.
+    /// Delivery over a log. `tell` is called on its thread: be quick. `heartbeat` is the part that the thread is.
     public init(
         log: SpanLog, clock: Clock = .system, budget: MemoryBudget = MemoryBudget(bytes: 64 << 20),
-        beat: @escaping @Sendable () -> Void = {},
+        heartbeat: Heartbeat? = nil,
         tell: @escaping @Sendable (DeliveryEvent) -> Void
     ) throws(SpoolError) {
         self.clock = clock
         let opened = Monitor<Result<Void, SpoolError>?>(nil)
-        _ = startThread(name: "delivery", stackBytes: 1 << 20) { [self] in
+        _ = startThread(name: "delivery", stackBytes: 1 << 20, heartbeat: heartbeat) { [self] in
             let http = HTTPSender(folder: log.options.folder)
             let loop: Loop
             do throws(SpoolError) {
@@ -45,7 +45,7 @@ public final class DeliveryEngine: Sendable {
             inbox.withLock { $0.waker = http.waker }
             opened.withLock { $0 = .success(()) }
             opened.broadcast()
-            run(loop, http, beat)
+            run(loop, http)
             inbox.withLock { $0.waker = nil }
             loop.abort()
             ended.withLock { $0 = true }
@@ -55,9 +55,11 @@ public final class DeliveryEngine: Sendable {
         log.observe { [weak self] event in self?.heard(event) }
     }
 
-    private func run(_ loop: Loop, _ http: HTTPSender, _ beat: @Sendable () -> Void) {
+    private func run(_ loop: Loop, _ http: HTTPSender) {
+        // Only while the waker is there: the watchdog may ask when this has ended.
+        let wake: @Sendable () -> Void = { [weak self] in self?.inbox.withLock { $0.waker?.wake() } }
         while true {
-            beat()
+            Heartbeat.beatHere()
             let (commands, stopAt) = inbox.withLock { inbox in
                 defer { (inbox.commands, inbox.woken) = ([], false) }
                 return (inbox.commands, inbox.stopAt)
@@ -71,7 +73,7 @@ public final class DeliveryEngine: Sendable {
                 deadline = min(deadline ?? stopAt, stopAt)
             }
             // What has arrived since waits in the waker: a wake before the wait ends it at once.
-            http.wait(deadline.map { .nanoseconds(Int64($0 > now ? $0 - now : 0)) })
+            Heartbeat.asleepHere(wake: wake) { http.wait(deadline.map { .nanoseconds(Int64($0 > now ? $0 - now : 0)) }) }
         }
     }
 

@@ -1,5 +1,5 @@
 public import Logging
-import Threading
+public import Threading
 
 /// Feeds systemd's watchdog while every part turns its loop, and says once which one hangs when it does not. It hangs itself with them:
 /// nothing is fed by a mere timer. Off systemd it still tells who hangs.
@@ -13,7 +13,7 @@ public final class Watchdog: Sendable {
         thread = startThread(name: "watchdog") { [isStopped] in
             var watch = Watch(left: manager.watchdogInterval.map { $0 - limit / 2 })
             repeat {
-                let verdict = watch.look(heartbeats.silent(longerThan: limit))
+                let verdict = watch.look(heartbeats.look(limit: limit))
                 if verdict.feed { manager.feedWatchdog() }
                 for silence in verdict.tell { logger.partHangs(silence.part, silentFor: silence.time, killedIn: watch.left) }
                 for part in verdict.back { logger.partTurnsAgain(part) }

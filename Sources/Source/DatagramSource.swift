@@ -41,17 +41,17 @@ public final class DatagramSource: Sendable {
     /// Bytes that the kernel holds for us, as it granted them.
     public let receiveBuffer: Int
     private let stopFlag = Atomic(false)
-    private let event = eventfd(0, Int32(EFD_CLOEXEC))
+    private let bell = Bell()
     private let thread = Mutex<ThreadHandle?>(nil)
 
     /// The largest datagram there is, and one byte to see that one was longer.
     private static let stride = 65_536
     private static let most: UInt32 = 32
 
-    /// Serves the socket.
+    /// Serves the socket. `heartbeat` is the part that its thread is; `turned` is called at each turn of the loop.
     public init(
         _ socket: BoundSocket, source: SourceID, log: SpanLog, limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule? = nil,
-        rejects: RejectsFile? = nil, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {},
+        rejects: RejectsFile? = nil, clock: Clock = .system, heartbeat: Heartbeat? = nil, turned: @escaping @Sendable () -> Void = {},
         tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         // systemd may have given more than this process can ask for, and to ask would make it less: what is enough stays as it is.
@@ -59,31 +59,31 @@ public final class DatagramSource: Sendable {
         self.receiveBuffer =
             given >= receiveBuffer ? given : Int(tracefwd_receive_buffer(socket.descriptor, Int32(clamping: receiveBuffer)))
         tracefwd_datagram_options(socket.descriptor, source == .unixDatagram)
-        let (counters, event) = (counters, event)
-        let handle = startThread(name: "source-\(source)", stackBytes: 1 << 20) { [weak self] in
+        let (counters, bell) = (counters, bell)
+        let handle = startThread(name: "source-\(source)", stackBytes: 1 << 20, heartbeat: heartbeat) { [weak self] in
             let intake = LineIntake(source: source, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
             let reader = Reader(socket: socket, intake: intake, allow: allow, clock: clock, counters: counters, tell: tell)
             var waits = [
-                pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: event, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             while true {
-                beat()
+                Heartbeat.beatHere()
+                turned()
                 // After a stop what the kernel holds is still read to its end.
                 if reader.readOnce() { continue }
                 if self?.stopFlag.load(ordering: .acquiring) ?? true { return }
-                Glibc.poll(&waits, 2, 5_000)
+                Heartbeat.asleepHere(wake: { bell.ring() }) { _ = Glibc.poll(&waits, 2, -1) }
+                bell.silence()
             }
         }
         thread.withLock { $0 = handle }
     }
 
-    deinit { close(event) }
-
     /// Reads what the kernel still holds, and ends.
     public func stop() {
         stopFlag.store(true, ordering: .releasing)
-        var one: UInt64 = 1
-        write(event, &one, 8)
+        bell.ring()
         thread.withLock { $0 }?.join()
     }
 

@@ -26,9 +26,7 @@ public final class StreamSource: Sendable {
             var isSignalled = false
         }
         let state = Mutex(State())
-        let event = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-
-        deinit { close(event) }
+        let bell = Bell()
 
         func tell(_ change: (inout State) -> Void) {
             let wake = state.withLock { state in
@@ -36,15 +34,11 @@ public final class StreamSource: Sendable {
                 defer { state.isSignalled = true }
                 return !state.isSignalled
             }
-            if wake {
-                var one: UInt64 = 1
-                Glibc.write(event, &one, 8)
-            }
+            if wake { bell.ring() }
         }
 
         func take() -> State {
-            var count: UInt64 = 0
-            Glibc.read(event, &count, 8)
+            bell.silence()
             return state.withLock { state in
                 defer { (state.commits, state.isSignalled) = ([], false) }
                 return state
@@ -52,21 +46,22 @@ public final class StreamSource: Sendable {
         }
     }
 
-    /// Serves the socket. `beat` is called at each turn of the loop, which comes at least every 5 s.
+    /// Serves the socket. `heartbeat` is the part that its thread is; `turned` is called at each turn of the loop.
     public init(
         _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil,
         connectionsMax: Int = Descriptors.unixConnectionsMax, budget: MemoryBudget = MemoryBudget(bytes: 64 << 20),
-        clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}, tell: @escaping @Sendable (SourceEvent) -> Void
+        clock: Clock = .system, heartbeat: Heartbeat? = nil, turned: @escaping @Sendable () -> Void = {},
+        tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.socket = socket
         let inbox = Inbox()
         self.inbox = inbox
         let counters = counters
-        let handle = startThread(name: "source-unix", stackBytes: 1 << 20) {
+        let handle = startThread(name: "source-unix", stackBytes: 1 << 20, heartbeat: heartbeat) {
             let intake = LineIntake(source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
             Loop(
                 socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, connectionsMax: connectionsMax,
-                budget: budget, clock: clock, beat: beat, tell: tell, counters
+                budget: budget, clock: clock, turned: turned, tell: tell, counters
             )
             .run()
         }
@@ -95,7 +90,7 @@ public final class StreamSource: Sendable {
         private let connectionsMax: Int
         private let clock: Clock
         private let counters: SourceCounters
-        private let beat: @Sendable () -> Void
+        private let turned: @Sendable () -> Void
         private let tell: @Sendable (SourceEvent) -> Void
         private let poll = epoll_create1(Int32(EPOLL_CLOEXEC))
         private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
@@ -110,15 +105,15 @@ public final class StreamSource: Sendable {
 
         init(
             socket: BoundSocket, inbox: Inbox, log: SpanLog, intake: LineIntake, limits: IntakeLimits, allow: PeerRule?,
-            connectionsMax: Int, budget: MemoryBudget, clock: Clock, beat: @escaping @Sendable () -> Void,
+            connectionsMax: Int, budget: MemoryBudget, clock: Clock, turned: @escaping @Sendable () -> Void,
             tell: @escaping @Sendable (SourceEvent) -> Void,
             _ counters: SourceCounters
         ) {
             (self.socket, self.inbox, self.log, self.limits, self.allow) = (socket, inbox, log, limits, allow)
             (self.connectionsMax, self.intake, self.clock, self.counters) = (connectionsMax, intake, clock, counters)
-            (self.beat, self.tell, self.budget) = (beat, tell, budget)
+            (self.turned, self.tell, self.budget) = (turned, tell, budget)
             control(EPOLL_CTL_ADD, socket.descriptor, EPOLLIN.rawValue)
-            control(EPOLL_CTL_ADD, inbox.event, EPOLLIN.rawValue)
+            control(EPOLL_CTL_ADD, inbox.bell.descriptor, EPOLLIN.rawValue)
         }
 
         deinit {
@@ -128,13 +123,16 @@ public final class StreamSource: Sendable {
 
         func run() {
             var events = [epoll_event](repeating: epoll_event(), count: 128)
+            let inbox = inbox
+            let wake: @Sendable () -> Void = { inbox.tell { _ in } }
             while true {
-                let count = epoll_wait(poll, &events, Int32(events.count), timeout())
-                beat()
+                let time = timeout()
+                let count = Heartbeat.asleepHere(wake: wake) { epoll_wait(poll, &events, Int32(events.count), time) }
+                turned()
                 for event in events.prefix(Int(max(0, count))) {
                     switch event.data.fd {
                     case socket.descriptor: accept()
-                    case inbox.event: heard()
+                    case inbox.bell.descriptor: heard()
                     case let descriptor: serve(descriptor, event.events)
                     }
                 }
@@ -149,9 +147,9 @@ public final class StreamSource: Sendable {
         }
 
         private func timeout() -> Int32 {
-            guard let at = [stopAt, acceptAgainAt].compactMap(\.self).min() else { return 5_000 }
+            guard let at = [stopAt, acceptAgainAt].compactMap(\.self).min() else { return -1 }
             let now = clock.monotonic()
-            return at > now ? Int32(clamping: min((at - now) / 1_000_000 + 1, 5_000)) : 0
+            return at > now ? Int32(clamping: (at - now) / 1_000_000 + 1) : 0
         }
 
         /// False where nobody waits any more.

@@ -1,5 +1,6 @@
 import CSQLite
 import CShim
+import Threading
 
 /// What SQLite said, where, and what was asked of it. Never the values that were bound.
 public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -43,6 +44,12 @@ final class Database {
         }
         handle = opened
         sqlite3_busy_timeout(handle, Self.patience)
+        // A statement that takes its time on a slow disk is no hang: the thread beats as it gets on, here and at each call below.
+        sqlite3_progress_handler(
+            handle, 1_000,
+            { _ in
+                Heartbeat.beatHere(); return 0
+            }, nil)
     }
 
     deinit { sqlite3_close_v2(handle) }
@@ -72,6 +79,7 @@ final class Database {
 
     /// Runs statements that return nothing of interest.
     func execute(_ sql: String) throws(SQLiteError) {
+        Heartbeat.beatHere()
         let code = sqlite3_exec(handle, sql, nil, nil, nil)
         guard code == SQLITE_OK else { throw error(code, sql) }
     }
@@ -136,6 +144,7 @@ final class Database {
     /// Copies the WAL into the database file. True where all of it could be copied (no reader held it); who reads is waited for only as long
     /// as `milliseconds`, since acks wait meanwhile.
     func checkpoint(truncate: Bool, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
+        Heartbeat.beatHere()
         sqlite3_busy_timeout(handle, milliseconds)
         defer { sqlite3_busy_timeout(handle, Self.patience) }
         var inLog: Int32 = 0
@@ -212,6 +221,7 @@ final class Statement {
 
     /// True while there is a row.
     func step() throws(SQLiteError) -> Bool {
+        Heartbeat.beatHere()
         switch sqlite3_step(handle) {
         case SQLITE_ROW: return true
         case SQLITE_DONE: return false

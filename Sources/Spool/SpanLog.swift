@@ -115,13 +115,18 @@ public final class SpanLog: Sendable {
     }
 
     /// Opens or makes the spool and starts its writer. Returns after the checkpoint that every start begins with.
-    public convenience init(_ options: SpoolOptions, clock: Clock = .system, beat: @escaping @Sendable () -> Void = {}) throws(SpoolError) {
-        try self.init(options, clock: clock, beat: beat, turnedByCaller: false)
+    /// `beat` is called on the writer's thread as it gets on, while it opens or mends a file too; `heartbeat` is the part that the thread is.
+    public convenience init(
+        _ options: SpoolOptions, clock: Clock = .system, heartbeat: Heartbeat? = nil, beat: @escaping @Sendable () -> Void = {}
+    ) throws(SpoolError) {
+        try self.init(options, clock: clock, heartbeat: heartbeat, beat: beat, turnedByCaller: false)
     }
 
     /// `turnedByCaller`: no thread is started. Whatever waits turns the writer instead, and `turn` does where nobody waits, so that all that
     /// happens is decided by who calls what, and can happen again.
-    init(_ options: SpoolOptions, clock: Clock, beat: @escaping @Sendable () -> Void, turnedByCaller: Bool) throws(SpoolError) {
+    init(
+        _ options: SpoolOptions, clock: Clock, heartbeat: Heartbeat? = nil, beat: @escaping @Sendable () -> Void, turnedByCaller: Bool
+    ) throws(SpoolError) {
         (self.options, self.clock) = (options, clock)
         let shared = WriterShared(cacheBytesMax: options.cacheBytesMax)
         let queue = Monitor(WriterQueue(commits: CommitQueue(lastReceived: 0)))
@@ -131,7 +136,7 @@ public final class SpanLog: Sendable {
             return
         }
         let opened = Monitor<Result<Void, SpoolError>?>(nil)
-        let thread = startThread(name: "spool", stackBytes: 1 << 20) {
+        let thread = startThread(name: "spool", stackBytes: 1 << 20, heartbeat: heartbeat) {
             let writer: Writer
             do throws(SpoolError) {
                 writer = try Writer(options, queue: queue, shared: shared, clock: clock, beat: beat)

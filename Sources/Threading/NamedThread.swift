@@ -1,7 +1,7 @@
 // Threads that own a blocking thing (a SQLite connection, a curl handle, the journal's socket), and the monitor they sleep on.
 // Promises: a thread bears its name in ps and gdb, takes no signal that was meant for the process, and can be joined any number
 // of times. A wait is measured on the monotonic clock: a wall clock that jumps neither shortens nor lengthens it.
-// Start here, then Monitor.swift.
+// Start here, then Monitor.swift, and Heartbeats.swift for who is watched.
 import CShim
 import Glibc
 
@@ -9,7 +9,12 @@ import Glibc
 ///
 /// Threads begin while the daemon starts; where the system refuses one (TasksMax=, no memory) nothing can be done without it, so the
 /// process ends with a sentence. The spool is made for that.
-public func startThread(name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) -> ThreadHandle {
+///
+/// `heartbeat` is the part that this thread is, where the watchdog is to look at it: it beats by itself whenever the thread sleeps on a
+/// monitor, and ends with the thread.
+public func startThread(
+    name: String, stackBytes: Int = 512 << 10, heartbeat: Heartbeat? = nil, _ body: @escaping @Sendable () -> Void
+) -> ThreadHandle {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }
@@ -21,7 +26,7 @@ public func startThread(name: String, stackBytes: Int = 512 << 10, _ body: @esca
     pthread_sigmask(SIG_SETMASK, &blocked, &before)
     defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
 
-    let start = Unmanaged.passRetained(Start(name: name, body: body))
+    let start = Unmanaged.passRetained(Start(name: name, heartbeat: heartbeat, body: body))
     var thread = pthread_t()
     let code = pthread_create(&thread, &attributes, run, start.toOpaque())
     guard code == 0 else {
@@ -55,16 +60,19 @@ public final class ThreadHandle: Sendable {
 
 private final class Start: Sendable {
     let name: String
+    let heartbeat: Heartbeat?
     let body: @Sendable () -> Void
 
-    init(name: String, body: @escaping @Sendable () -> Void) { (self.name, self.body) = (name, body) }
+    init(name: String, heartbeat: Heartbeat?, body: @escaping @Sendable () -> Void) {
+        (self.name, self.heartbeat, self.body) = (name, heartbeat, body)
+    }
 }
 
 private func run(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context else { return nil }
     let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
     tracefwd_name_thread(String(decoding: start.name.utf8.prefix(15), as: UTF8.self))
-    start.body()
+    if let heartbeat = start.heartbeat { heartbeat.run(start.body) } else { start.body() }
     return nil
 }
 

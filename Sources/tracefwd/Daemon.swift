@@ -31,6 +31,7 @@ final class Daemon: Sendable {
     private let delivery: DeliveryEngine
     private let bridge: JournalBridge
     private let tap = TapHub()
+    private let statusLine: StatusLine
     private let doors: Mutex<[Door]> = Mutex([])
     private let httpAddress: Mutex<String?> = Mutex(nil)
     private let control: Mutex<ControlServer?> = Mutex(nil)
@@ -41,6 +42,8 @@ final class Daemon: Sendable {
         var id: SourceID
         var socket: BoundSocket
         var counters: SourceCounters
+        /// Bytes that the kernel holds of datagrams.
+        var receiveBuffer: Int?
         var stop: @Sendable (Duration) -> Void
     }
 
@@ -49,7 +52,7 @@ final class Daemon: Sendable {
     /// Runs until SIGTERM or SIGINT. Throws a `Failure` where the daemon cannot start.
     static func run(configPath: String, settings: LoadedSettings) async throws {
         tracefwd_tune_process()
-        raiseDescriptorLimit()
+        try raiseDescriptorLimit()
         // Sockets first: what the service manager hands over must be taken before any thread is started.
         let handedOver = ListenSocket.takeAll()
         let journal = JournalWriter()
@@ -75,28 +78,25 @@ final class Daemon: Sendable {
         self.configPath = configPath
         self.settings = Mutex(settings)
         (self.journal, self.logger) = (journal, logger)
+        statusLine = StatusLine(manager)
         budget = MemoryBudget(bytes: settings.memory / 2)
         let spool = settings.spool
         logger.daemonStarted(version: version, config: configPath, spool: spool.path, durability: spool.durability.rawValue)
         for warning in settings.warnings { logger.configurationWarning(warning.sentence, place: "\(warning.place)") }
-        let beat = heartbeats.register("spool")
         let start = LongStart(manager)
         do throws(SpoolError) {
-            log = try SpanLog(SpoolOptions(spool, memory: settings.memory)) {
-                beat.beat()
-                start.step()
-            }
+            let options = SpoolOptions(spool, memory: settings.memory)
+            log = try SpanLog(options, heartbeat: heartbeats.register("spool")) { start.step() }
         } catch {
             throw Failure("\(error)")
         }
         start.end()
         ruleHost = .machine(keyFile: log.options.folder + "/host.key")
-        // The writer sleeps while nothing comes in; its silence is not a hang.
-        beat.end()
         bridge = JournalBridge(logger: logger, log: log, whenFull: settings.spool.whenFull)
-        let (bridge, tap) = (bridge, tap)
+        let (bridge, tap, statusLine) = (bridge, tap, statusLine)
         log.observe { event in
             bridge.tell(event)
+            statusLine.happened()
             if case .committed(_, nil, let lastID) = event { tap.committed(lastID) }
         }
         let status = log.status
@@ -107,8 +107,9 @@ final class Daemon: Sendable {
         case nil: break
         }
         do throws(SpoolError) {
-            delivery = try DeliveryEngine(log: log, budget: budget) { event in
+            delivery = try DeliveryEngine(log: log, budget: budget, heartbeat: heartbeats.register("delivery")) { event in
                 bridge.tell(event)
+                statusLine.happened()
                 tap.happened(event)
             }
             try delivery.apply(Self.specs(settings), rules: rules(settings), summaryEvery: settings.journal.summary)
@@ -127,12 +128,13 @@ final class Daemon: Sendable {
         // Stopped in the reverse order: the sources first, so that all that was read is durable before delivery ends.
         services.append(Part { [self] in closeDoors() })
         services.append(HangUps { [self] in _ = try? reload(dryRun: false) })
-        services.append(StatusLine { [self] in manager.status(statusLine()) })
+        statusLine.start { [self] in line() }
+        services.append(Part { [statusLine] in statusLine.stop() })
         let watchdog = Watchdog(heartbeats, manager: manager, logger: logger)
         logger.daemonReady(
             after: .nanoseconds(Int64(Clock.system.monotonic() - started)), sources: doors.withLock { $0.count },
             destinations: settings.destinations.count)
-        manager.ready(status: statusLine())
+        manager.ready(status: line().text)
 
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -153,6 +155,7 @@ final class Daemon: Sendable {
         delivery.stop(drain: drain)
         tap.end()
         log.close()
+        bridge.end()
         let before = log.status
         let run = bridge.totals
         let spooled =
@@ -181,13 +184,22 @@ final class Daemon: Sendable {
         }
     }
 
-    /// A daemon that serves a thousand connections must not stop at a shell's 1,024 files.
-    private static func raiseDescriptorLimit() {
+    /// A daemon that serves a thousand connections must not stop at a shell's 1,024 files. With fewer than it needs for itself it would fall
+    /// over somewhere, in a library that asserts.
+    private static func raiseDescriptorLimit() throws {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        guard limit.rlim_max >= descriptorsMin else {
+            throw Failure(
+                "\(limit.rlim_max) files may be open at a time, tracefwd needs \(descriptorsMin) at least: raise LimitNOFILE= in the unit, or ulimit -n"
+            )
+        }
     }
+
+    /// Spool, sockets, event loops and a few destinations; connections come on top.
+    private static let descriptorsMin: rlim_t = 64
 
     /// ServiceLifecycle and Hummingbird tell us of their own doings only what is wrong.
     private var quiet: Logger {
@@ -218,14 +230,10 @@ final class Daemon: Sendable {
                     }
                 var rule: PeerRule?
                 if let allow = unix?.allow { rule = try PeerRule(users: allow.users, groups: allow.groups) }
-                let heartbeat = heartbeats.register("source-unix")
                 let source = StreamSource(
-                    socket, log: log, limits: limits, allow: rule, rejects: rejects, budget: budget, beat: { heartbeat.beat() },
-                    tell: tell)
-                open(.unix, socket, source.counters) { drain in
-                    source.stop(drain: drain)
-                    heartbeat.end()
-                }
+                    socket, log: log, limits: limits, allow: rule, rejects: rejects, budget: budget,
+                    heartbeat: heartbeats.register("source-unix"), tell: tell)
+                open(.unix, socket, source.counters) { source.stop(drain: $0) }
             }
             let udpFD = inherited.take(.inetDatagram, for: "udp")?.descriptor
             if sources.udp != nil || udpFD != nil {
@@ -269,19 +277,18 @@ final class Daemon: Sendable {
         _ id: SourceID, _ socket: BoundSocket, _ limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule?, _ rejects: RejectsFile?,
         _ tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
-        let heartbeat = heartbeats.register("source-\(id)")
         let source = DatagramSource(
             socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, rejects: rejects,
-            beat: { heartbeat.beat() }, tell: tell)
+            heartbeat: heartbeats.register("source-\(id)"), tell: tell)
         if source.receiveBuffer < receiveBuffer { logger.smallReceiveBuffer("\(id)", bytes: source.receiveBuffer, asked: receiveBuffer) }
-        open(id, socket, source.counters) { _ in
-            source.stop()
-            heartbeat.end()
-        }
+        open(id, socket, source.counters, receiveBuffer: source.receiveBuffer) { _ in source.stop() }
     }
 
-    private func open(_ id: SourceID, _ socket: BoundSocket, _ counters: SourceCounters, stop: @escaping @Sendable (Duration) -> Void) {
-        doors.withLock { $0.append(Door(id: id, socket: socket, counters: counters, stop: stop)) }
+    private func open(
+        _ id: SourceID, _ socket: BoundSocket, _ counters: SourceCounters, receiveBuffer: Int? = nil,
+        stop: @escaping @Sendable (Duration) -> Void
+    ) {
+        doors.withLock { $0.append(Door(id: id, socket: socket, counters: counters, receiveBuffer: receiveBuffer, stop: stop)) }
         logger.sourceListening("\(id)", at: socket.address, inherited: socket.inherited)
     }
 
@@ -317,7 +324,7 @@ final class Daemon: Sendable {
             if lines.isEmpty { lines = ["nothing has changed"] }
             guard !dryRun else { return lines }
             manager.reloading()
-            defer { manager.ready(status: statusLine()) }
+            defer { manager.ready(status: line().text) }
             do throws(SpoolError) {
                 try delivery.apply(Self.specs(new), rules: rules(new), summaryEvery: new.journal.summary)
             } catch {
@@ -482,7 +489,11 @@ final class Daemon: Sendable {
     private func report(_ deliveries: [DestinationStatus]) -> StatusReport {
         let status = log.status
         let letters = (try? log.reader().deadLetterCounts()) ?? [:]
-        var sources = doors.withLock { $0 }.map { StatusReport.Source($0.id, $0.socket, $0.counters, status.rejections) }
+        var sources = doors.withLock { $0 }.map { door in
+            var source = StatusReport.Source(door.id, door.socket, door.counters, status.rejections)
+            source.receiveBuffer = door.receiveBuffer
+            return source
+        }
         if let address = httpAddress.withLock({ $0 }) { sources.append(StatusReport.Source(name: "http", address: address)) }
         return StatusReport(
             version: version, pid: getpid(), uptimeSeconds: Double(Clock.system.monotonic() - started) / 1e9,
@@ -493,15 +504,15 @@ final class Daemon: Sendable {
             })
     }
 
-    /// What `systemctl status` shows in one line.
-    private func statusLine() -> String {
+    /// What `systemctl status` shows in one line, and whether it is so until something happens.
+    private func line() -> (text: String, holds: Bool) {
         let status = log.status
-        if status.refusal != nil { return "no spans are taken: \(status.trouble)" }
+        if status.refusal != nil { return ("no spans are taken: \(status.trouble)", false) }
         let deliveries = delivery.status() ?? []
         let waiting = deliveries.map(\.backlogSpans).max() ?? 0
         let troubled = deliveries.filter { $0.state != .idle && $0.state != .delivering }.map {
             "\($0.name): \($0.state.rawValue) (\($0.detail))"
         }
-        return (["\(waiting) spans spooled"] + troubled).joined(separator: "; ")
+        return ((["\(counted(Int(waiting), "span")) spooled"] + troubled).joined(separator: "; "), troubled.isEmpty)
     }
 }

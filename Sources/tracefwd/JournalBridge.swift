@@ -11,8 +11,6 @@ import Threading
 /// Makes the journal's sentences of what the rooms tell. It is called on their threads, and logging never blocks.
 final class JournalBridge: Sendable {
     private struct State {
-        var rejections = Rejections()
-        var dropped: [SourceID: (count: Int, since: UInt64)] = [:]
         var accepted: Int64
         var delivered: Int64 = 0
         var troubleSince: UInt64 = 0
@@ -27,10 +25,19 @@ final class JournalBridge: Sendable {
         var isFirst: Set<String> = []
     }
 
+    /// What is told as a sum, when its time has come.
+    private struct Losses {
+        var rejections = Rejections()
+        var dropped = Rejections()
+        var hasEnded = false
+    }
+
     private let logger: Logger
     private let log: SpanLog
     private let policy: String
     private let state: Mutex<State>
+    private let losses = Monitor(Losses())
+    private let teller: ThreadHandle
     private let acceptedBefore: Int64
 
     init(logger: Logger, log: SpanLog, whenFull: Settings.WhenFull) {
@@ -43,6 +50,7 @@ final class JournalBridge: Sendable {
             }
         acceptedBefore = log.status.accepted
         state = Mutex(State(accepted: log.status.accepted, troubleSince: Clock.system.monotonic()))
+        teller = startThread(name: "losses") { [losses] in Self.tellLosses(losses, logger) }
         // What the start had to mend, before anybody could listen.
         if let repair = log.status.repair { tell(.repaired(repair)) }
     }
@@ -64,11 +72,7 @@ final class JournalBridge: Sendable {
     func tell(_ event: SpoolEvent) {
         switch event {
         case .committed(_, let refusal, let lastID):
-            let reports = state.withLock { state in
-                if refusal == nil { state.accepted = lastID }
-                return state.rejections.due(now: now())
-            }
-            for report in reports { logger.spansRejected(report) }
+            if refusal == nil { state.withLock { $0.accepted = lastID } }
             watchWAL()
         case .trouble(let error):
             begin(full: false)
@@ -140,20 +144,52 @@ final class JournalBridge: Sendable {
             guard let since = state.withLock({ $0.crowdedSince.removeValue(forKey: source) }) else { return }
             logger.sourceAcceptsAgain("\(source)", after: .nanoseconds(Int64(now() - since)))
         case .rejected(let source, let reason, let count):
-            let report = state.withLock { $0.rejections.rejected(spans: count, source: "\(source)", reason: reason, now: now()) }
-            if let report { logger.spansRejected(report) }
+            if let report = tally(\.rejections, count, source, reason) { logger.spansRejected(report) }
         case .kernelDropped(let source, let datagrams):
-            let told: Int? = state.withLock { state in
-                var entry = state.dropped[source] ?? (0, 0)
-                entry.count += datagrams
-                defer { state.dropped[source] = entry }
-                guard now() >= entry.since + 10_000_000_000 else { return nil }
-                let count = entry.count
-                entry = (0, now())
-                return count
-            }
-            if let told { logger.datagramsDropped("\(source)", datagrams: told, within: .seconds(10)) }
+            if let report = tally(\.dropped, datagrams, source, "kernel") { Self.tellDropped(report, logger) }
         }
+    }
+
+    private func tally(
+        _ kind: WritableKeyPath<Losses, Rejections>, _ spans: Int, _ source: SourceID, _ reason: String
+    ) -> Rejections.Report? {
+        let (report, wakes) = losses.withLock { losses in
+            let before = losses[keyPath: kind].nextDue
+            let report = losses[keyPath: kind].rejected(spans: spans, source: "\(source)", reason: reason, now: now())
+            return (report, losses[keyPath: kind].nextDue != before)
+        }
+        if wakes { losses.signal() }
+        return report
+    }
+
+    /// The rest of a storm is told in its time, whether anything more comes or not.
+    private static func tellLosses(_ losses: Monitor<Losses>, _ logger: Logger) {
+        var goesOn = true
+        while goesOn {
+            let (rejected, dropped, hasEnded) = losses.wait { losses -> Look<([Rejections.Report], [Rejections.Report], Bool)> in
+                let now = Clock.system.monotonic()
+                let due = [losses.rejections.nextDue, losses.dropped.nextDue].compactMap(\.self).min()
+                guard losses.hasEnded || due.map({ $0 <= now }) ?? false else {
+                    return due.map { .sleepFor(.nanoseconds(Int64($0 - now))) } ?? .sleep
+                }
+                let all = losses.hasEnded
+                return .go((losses.rejections.due(now: now, all: all), losses.dropped.due(now: now, all: all), all))
+            }
+            for report in rejected { logger.spansRejected(report) }
+            for report in dropped { tellDropped(report, logger) }
+            goesOn = !hasEnded
+        }
+    }
+
+    private static func tellDropped(_ report: Rejections.Report, _ logger: Logger) {
+        logger.datagramsDropped(report.source, datagrams: report.spans, within: report.within ?? .seconds(10))
+    }
+
+    /// No source is left: tells what has not been told yet.
+    func end() {
+        losses.withLock { $0.hasEnded = true }
+        losses.signal()
+        teller.join()
     }
 
     func tell(_ event: DeliveryEvent) {

@@ -28,24 +28,6 @@ struct HangUps: Service {
     }
 }
 
-/// Keeps the line that `systemctl status` shows up to date, while there is a service manager to show it.
-struct StatusLine: Service {
-    let tell: @Sendable () -> Void
-
-    func run() async throws {
-        guard ProcessInfo.processInfo.environment["NOTIFY_SOCKET"] != nil else {
-            try? await gracefulShutdown()
-            return
-        }
-        try? await cancelWhenGracefulShutdown {
-            while true {
-                try await Task.sleep(for: .seconds(10))
-                await offThread(tell)
-            }
-        }
-    }
-}
-
 /// Runs what may block on a thread of its own, so that Swift's few threads go on.
 func offThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
     await withCheckedContinuation { continuation in

@@ -38,6 +38,8 @@ struct StatusReport: Codable, Sendable {
         var datagrams: Int
         var datagramsRefused: Int
         var kernelDropped: Int
+        /// Bytes that the kernel holds of datagrams, as it granted them; of a source of datagrams only.
+        var receiveBuffer: Int?
         var answersDropped: Int
         var endBeforeStart: Int
         var rejected: [String: Int64]

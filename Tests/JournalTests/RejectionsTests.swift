@@ -25,6 +25,23 @@ import Testing
         #expect(anew?.spans == 3)
     }
 
+    @Test("what came after the first is due though nothing more comes, and at the very end at once")
+    func left() {
+        var rejections = Rejections()
+        func reject(at second: Double) -> Bool {
+            rejections.rejected(spans: 3, source: "udp", reason: "empty", now: .seconds(second)) != nil
+        }
+        let told = [reject(at: 0), rejections.nextDue != nil, reject(at: 4)]
+        #expect(told == [true, false, false])
+        #expect(rejections.nextDue == .seconds(10))
+        #expect(rejections.due(now: .seconds(10)).map(\.spans) == [3])
+        #expect(rejections.nextDue == nil)
+        let again = reject(at: 12)
+        #expect(!again && rejections.due(now: .seconds(13), all: true).map(\.spans) == [3])
+        let anew = reject(at: 40)
+        #expect(anew, "after a silence it is a first one, though nobody asked meanwhile")
+    }
+
     @Test("reasons that a peer makes up are bounded, and no span goes uncounted")
     func bounded() {
         var rejections = Rejections()
@@ -35,5 +52,7 @@ import Testing
         let reports = rejections.due(now: .seconds(10))
         #expect(reports.map(\.reason) == ["other"])
         #expect(told + reports.reduce(0) { $0 + $1.spans } == 10_000)
+        let later = rejections.rejected(spans: 1, source: "unix", reason: "empty", now: .seconds(60))
+        #expect(later?.reason == "empty", "those that are over make room")
     }
 }

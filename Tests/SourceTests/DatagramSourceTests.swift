@@ -37,7 +37,7 @@ import Threading
             let (told, turns) = (told, turns)
             source = DatagramSource(
                 socket, source: udp ? .udp : .unixDatagram, log: log, limits: IntakeLimits(), receiveBuffer: receiveBuffer, allow: allow,
-                beat: { turns.pass() }, tell: { told.tell($0) })
+                turned: { turns.pass() }, tell: { told.tell($0) })
             sender = Glibc.socket(udp ? AF_INET : AF_UNIX, Sockets.Kind.datagram.type, 0)
             let connected = withUnsafePointer(to: &address) {
                 $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(sender, $0, length) }

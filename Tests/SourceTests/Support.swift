@@ -108,7 +108,7 @@ final class TestSource {
         let (turns, told) = (turns, told)
         source = StreamSource(
             try Sockets.unix(.stream, path: path, mode: 0o600), log: log, limits: limits, allow: allow, connectionsMax: connectionsMax,
-            beat: { turns.pass() }, tell: { told.tell($0) })
+            turned: { turns.pass() }, tell: { told.tell($0) })
     }
 
     func stop(drain: Duration = .seconds(5)) {
