@@ -23,6 +23,9 @@ extension Logger {
             ["sources": sources, "destinations": destinations])
     }
 
+    /// The daemon ends before it was ready. Where the configuration is why, its mistakes have been told each.
+    public func startFailed(_ reason: String) { tell(.error, "start_failed", "tracefwd cannot start: \(reason)", ["reason": reason]) }
+
     /// The stop has begun; `why` is a signal's name or a cause.
     public func daemonStopping(why: String) {
         tell(

@@ -3,7 +3,7 @@
 // spans. A storm of equal lines is one line every 10 s. No value can begin a line of its own. Does not know: what happened; the
 // sentences are in Events.swift, their callers bring plain values.
 // Start here, then Events.swift (every sentence), LineQueue.swift and Storm.swift (the decisions), Outlet.swift (where lines go),
-// ServiceManager.swift (READY, watchdog, sockets handed over), Heartbeats.swift (who still turns his loop).
+// ServiceManager.swift (READY, sockets handed over), Watchdog.swift (fed while every part turns).
 public import Logging
 import Threading
 
@@ -16,6 +16,9 @@ public final class JournalWriter: Sendable {
 
     private let state = Monitor(State())
     private let thread: ThreadHandle
+
+    /// Whether standard error is the journal.
+    public static var isJournalHere: Bool { outletOfThisProcess() is JournaldOutlet }
 
     /// Writes to journald where standard error is the journal, else to standard error.
     public convenience init() { self.init(outlet: outletOfThisProcess()) }

@@ -16,13 +16,13 @@ struct Run: AsyncParsableCommand {
         do throws(SettingsError) {
             settings = try loadSettings(config.path)
         } catch {
-            complain("\(error)")
+            tellFailedStart(error, path: config.path)
             throw ExitCode(1)
         }
         do {
             try await Daemon.run(configPath: config.path, settings: settings)
         } catch let error as Failure {
-            complain("tracefwd: \(error)")
+            tellFailedStart(error)
             throw ExitCode(1)
         }
     }

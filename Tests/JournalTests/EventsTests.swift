@@ -14,6 +14,7 @@ import Testing
             "info tracefwd 0.1.0 begins; configuration /etc/tracefwd/tracefwd.yaml, spool /var/lib/tracefwd/spool.db, durability fsync"
         ),
         ({ $0.daemonReady(after: .milliseconds(120), sources: 3, destinations: 1) }, "info ready after 120 ms: 3 sources, 1 destination"),
+        ({ $0.startFailed("2 mistakes in a.yaml") }, "error tracefwd cannot start: 2 mistakes in a.yaml"),
         (
             { $0.daemonStopping(why: "SIGTERM") },
             "info stopping (SIGTERM): what has come in is made durable, what is in flight ends or stays for the next start"
