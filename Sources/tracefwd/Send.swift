@@ -13,7 +13,7 @@ struct Send: ParsableCommand {
     @Flag(help: "Print the daemon's answer as JSON.") var json = false
 
     func run() throws {
-        let path = try socket ?? pathsOrExit(config.path).unix
+        let path = try socket ?? config.senders()
         guard let path else { throw Failure("the configuration has no sources.unix; name a socket with --socket") }
         let peer = try UnixClient(path: path)
         var progress = Progress(shows: isatty(2) != 0)
@@ -107,6 +107,18 @@ struct Send: ParsableCommand {
         }
 
         func end() { if shows { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) } }
+    }
+}
+
+extension ConfigOption {
+    /// The package's socket, and the default of `sources.unix.path`.
+    private static let packaged = "/run/tracefwd.sock"
+
+    /// Where spans are sent; nil where the configuration has no such source. Members of the socket's group may send and not read the
+    /// configuration: where nobody has named one, and the usual one is not to be read, it is the usual socket.
+    fileprivate func senders() throws -> String? {
+        if isUsual, access(path, R_OK) != 0 { return Self.packaged }
+        return try pathsOrExit(path).unix
     }
 }
 

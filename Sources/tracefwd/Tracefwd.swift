@@ -47,7 +47,12 @@ struct ConfigOption: ParsableArguments {
         completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
-    var path: String { config ?? ProcessInfo.processInfo.environment["TRACEFWD_CONFIG"] ?? "/etc/tracefwd/tracefwd.yaml" }
+    var path: String { named ?? "/etc/tracefwd/tracefwd.yaml" }
+
+    /// Whether nobody has named another one.
+    var isUsual: Bool { named == nil }
+
+    private var named: String? { config ?? ProcessInfo.processInfo.environment["TRACEFWD_CONFIG"] }
 }
 
 /// A failure that a command has already described.
