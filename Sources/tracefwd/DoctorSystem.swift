@@ -4,18 +4,28 @@ import Settings
 import SpanModel
 
 extension DoctorCheck {
-    /// Whether the kernel gives the datagram sources the buffers that they ask for.
+    /// Whether the datagram sources have the buffers that they ask for: the daemon's own sockets, which systemd may have given more than the
+    /// kernel gives to who asks, or, with the daemon down, what the kernel would give.
     static let kernel = DoctorCheck(name: "kernel buffers") { subject in
         guard let sources = subject.settings?.sources else { return [] }
         let asked = [sources.udp.map { ("udp", $0.receiveBuffer) }, sources.unixDatagram.map { ("unix_datagram", $0.receiveBuffer) }]
             .compactMap(\.self)
         guard !asked.isEmpty else { return [] }
-        guard let most = number(in: "/proc/sys/net/core/rmem_max") else { return [.unknown("net.core.rmem_max cannot be read")] }
+        let most = number(in: "/proc/sys/net/core/rmem_max")
+        let open = (try? subject.daemon.get())?.sources ?? []
         return asked.map { name, bytes in
-            guard most < bytes else { return .ok("sources.\(name).receive_buffer: the kernel allows its \(human(bytes: bytes))") }
-            return .warning(
-                "sources.\(name).receive_buffer is \(human(bytes: bytes)), the kernel allows \(human(bytes: most)): a burst loses datagrams",
-                "sysctl -w net.core.rmem_max=\(bytes), and in /etc/sysctl.d; or give the unit AmbientCapabilities=CAP_NET_ADMIN")
+            let key = "sources.\(name).receive_buffer"
+            if let given = open.first(where: { $0.name == name })?.receiveBuffer {
+                guard given < bytes else { return .ok("\(key): the socket has \(human(bytes: given))") }
+                return .warning(
+                    "\(key) is \(human(bytes: bytes)), the socket has \(human(bytes: given)): a burst loses datagrams",
+                    "sysctl -w net.core.rmem_max=\(bytes), and in /etc/sysctl.d; or ReceiveBuffer= in a .socket unit")
+            }
+            guard let most else { return .unknown("net.core.rmem_max cannot be read") }
+            guard most < bytes else { return .ok("\(key): the kernel allows its \(human(bytes: bytes))") }
+            return .unknown(
+                "\(key) is \(human(bytes: bytes)), the kernel allows \(human(bytes: most))",
+                "ask with the daemon running: ReceiveBuffer= of a .socket unit may give more")
         }
     }
 
