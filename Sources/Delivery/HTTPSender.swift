@@ -94,6 +94,9 @@ final class HTTPSender: HTTPTransport {
         tracefwd_curl_set_text(easy, CURLOPT_URL, request.url)
         tracefwd_curl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         tracefwd_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
+        // A name server that does not answer is waited for by libcurl's thread alone. Without this, a request that gives up on it, or is
+        // cancelled, waits for that thread to end, and with it all of delivery.
+        tracefwd_curl_set_long(easy, CURLOPT_QUICK_EXIT, 1)
         tracefwd_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         if request.method == "GET" {
             tracefwd_curl_set_long(easy, CURLOPT_HTTPGET, 1)
