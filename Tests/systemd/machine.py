@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ def missing() -> str | None:
             return f"{command} is not here (Debian's package {package})"
     if subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True).returncode != 0:
         return "no namespaces can be made here"
+    if not list(CACHE.glob(f"{SUITE}-*")):
+        address = f"{(mirror() or ['http://deb.debian.org/debian'])[0].rstrip('/')}/dists/{SUITE}/InRelease"
+        try:
+            urllib.request.urlopen(address, timeout=20).close()
+        except OSError as error:
+            return f"a Debian is made of packages, once, and their mirror cannot be reached ({error})"
     return None
 
 
@@ -49,7 +56,8 @@ def dependencies(package: Path) -> list[str]:
 
 def mirror() -> list[str]:
     """The package mirror that apt has here; debootstrap's own default where it has none."""
-    lists = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
+    folder = Path("/etc/apt/sources.list.d")
+    lists = [Path("/etc/apt/sources.list"), *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))]
     text = "\n".join(path.read_text(errors="replace") for path in lists if path.is_file())
     found = re.search(r"^(?:deb\s+(?:\[[^\]]*\]\s+)?|URIs:\s*)(https?://\S+)", text, re.MULTILINE)
     return [found[1]] if found else []
