@@ -90,7 +90,27 @@ def test_a_broken_configuration_at_a_start_refuses_nobody(machine: Machine) -> N
     # Past the five starts that systemd allows by default.
     eventually(lambda: int(machine.show("NRestarts")) > 6, 60, "it is started again and again")
     assert machine.show("ActiveState", "tracefwd.socket") == "active"
-    assert "loud" in machine.call("journalctl", "--no-pager", "-u", "tracefwd", "-n", "20")
+    mistakes = machine.journal("TRACEFWD_EVENT=configuration_mistake", "-p", "err", "-n", "1")
+    failed = machine.journal("TRACEFWD_EVENT=start_failed", "-p", "err", "-n", "1")
+    assert "loud" in mistakes[0]["MESSAGE"] and mistakes[0]["TRACEFWD_PLACE"].startswith("/etc/tracefwd/conf.d/broken.yaml:1:")
+    assert "1 mistake in /etc/tracefwd/tracefwd.yaml" in failed[0]["MESSAGE"]
+    assert {mistakes[0]["_TRANSPORT"], failed[0]["_TRANSPORT"]} == {"journal"}, "not by journald's own protocol"
     machine.path("/etc/tracefwd/conf.d/broken.yaml").unlink()
     machine.send({"name": "waited for it"})
     assert machine.show("ActiveState") == "active"
+
+
+def test_too_few_files_are_told(machine: Machine) -> None:
+    """LimitNOFILE= under what the daemon needs for itself: a sentence that names it, not a crash."""
+    machine.drop_in("files", "[Service]\nLimitNOFILE=40\n")
+    machine.run("systemctl", "restart", "--no-block", "tracefwd")
+
+    def told() -> list[str]:
+        return [each["MESSAGE"] for each in machine.journal("TRACEFWD_EVENT=start_failed", "-p", "err") if "LimitNOFILE=" in each["MESSAGE"]]
+
+    eventually(told, what="it is told")
+    ended = machine.call("journalctl", "--no-pager", "-u", "tracefwd", "-n", "200", "_PID=1")
+    assert "status=1/FAILURE" in ended and "core-dump" not in ended
+    machine.path("/etc/systemd/system/tracefwd.service.d/files.conf").unlink()
+    machine.call("systemctl", "daemon-reload")
+    machine.send({"name": "waited for it too"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -93,6 +94,11 @@ def test_every_socket_came_from_systemd(machine: Machine) -> None:
     assert set(listening) == {"unix", "udp", "http"} == {source["name"] for source in page["sources"]}
     assert all("handed over by systemd" in message for message in listening.values()), listening
     assert not machine.journal("TRACEFWD_EVENT=small_receive_buffer"), "ReceiveBuffer= of the unit was not enough"
+    findings = json.loads(machine.run("tracefwd", "doctor", "--json").stdout)["findings"]
+    buffers = [finding for finding in findings if finding["check"] == "kernel buffers"]
+    assert [(finding["outcome"], finding["text"]) for finding in buffers] == [
+        ("ok", "sources.udp.receive_buffer: the socket has 8 MiB")
+    ], buffers
 
 
 def test_who_may_do_what(machine: Machine) -> None:
@@ -103,7 +109,8 @@ def test_who_may_do_what(machine: Machine) -> None:
     def may(user: str, *words: str) -> bool:
         return machine.run("runuser", "-u", user, "--", *words, given='{"name":"who"}\n').returncode == 0
 
-    send = ["tracefwd", "send", "--socket", "/run/tracefwd.sock"]
+    # Who may not read the configuration sends to the usual socket.
+    send = ["tracefwd", "send"]
     assert [may(user, *send) for user in ("app", "person", "stranger")] == [True, False, False]
     assert [may(user, "tracefwd", "status") for user in ("app", "person", "stranger")] == [False, True, False]
     assert [may(user, "cat", "/etc/tracefwd/tracefwd.yaml") for user in ("app", "person", "stranger")] == [False, True, False]

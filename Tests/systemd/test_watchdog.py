@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,12 +63,12 @@ def test_a_stopped_process_is_caught(disk: tuple[Machine, Path]) -> None:
     caught(machine, restarts)
 
 
-@pytest.mark.parametrize("part", ["source-unix", "source-udp"])
+@pytest.mark.parametrize("part", ["source-unix", "source-udp", "spool", "delivery"])
 def test_one_hanging_part_is_caught_and_named(disk: tuple[Machine, Path], part: str) -> None:
-    """All the others turn, the thread that feeds the watchdog too: it does not feed for them. The journal says who hangs."""
+    """All the others turn, the thread that feeds the watchdog too: it does not feed for them. The journal says who hangs, though the part
+    had nothing to do and nobody misses it yet."""
     machine, _ = disk
-    # Idle sources beat every 5 s, which half of it must cover.
-    restarts = watch(machine, 12)
+    restarts = watch(machine, 8)
     hanging = subprocess.Popen([sys.executable, str(HERE / "hang.py"), str(machine.daemon), part], stdout=subprocess.PIPE, text=True)
     try:
         assert hanging.stdout and hanging.stdout.readline() == "stopped\n"
@@ -95,3 +98,66 @@ def test_a_slow_disk_is_not_taken_for_a_hang(disk: tuple[Machine, Path]) -> None
         assert sender.wait(30) == 0
     assert (machine.show("MainPID"), int(machine.show("NRestarts"))) == (pid, restarts)
     assert not [entry for entry in machine.journal("TRACEFWD_EVENT=part_hangs") if entry["_PID"] == pid]
+
+
+def test_who_waits_is_not_taken_for_a_hang(disk: tuple[Machine, Path]) -> None:
+    """A platform and a name server that take longer for their answers than any limit: nobody is named, and the others get theirs."""
+    machine, _ = disk
+    with open_but_silent(machine) as port:
+        addresses = {"silent": f"http://127.0.0.1:{port}", "unresolved": "http://platform.test:4318"}
+        destinations = {name: {"type": "otlp", "endpoint": address} for name, address in addresses.items()}
+        machine.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+        machine.write("/etc/tracefwd/conf.d/silent.yaml", json.dumps({"destinations": destinations}))
+        restarts = watch(machine, 4)
+        machine.path("/etc/tracefwd/conf.d/silent.yaml").unlink()
+        pid = machine.show("MainPID")
+        for number in range(15):
+            there = len(machine.delivered())
+            machine.send({"name": f"for the others {number}"})
+            eventually(lambda there=there: len(machine.delivered()) > there, 3, "the file gets it though others wait")
+            time.sleep(1)
+        assert (machine.show("MainPID"), int(machine.show("NRestarts"))) == (pid, restarts)
+        assert not [entry for entry in machine.journal("TRACEFWD_EVENT=part_hangs") if entry["_PID"] == pid]
+
+
+@contextmanager
+def open_but_silent(machine: Machine) -> Iterator[int]:
+    """A port that takes connections, and a name server; neither answers."""
+    text = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); n = socket.socket(type=socket.SOCK_DGRAM); "
+        "n.bind(('127.0.0.1', 53)); print(s.getsockname()[1], flush=True); input()"
+    )
+    process = machine.start_beside(sys.executable, "-c", text, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        yield int(process.stdout.readline())
+    finally:
+        process.communicate("\n")
+
+
+def test_an_idle_daemon_sleeps(disk: tuple[Machine, Path]) -> None:
+    """With the unit's own WatchdogSec=: nothing wakes up but the watchdog, twice a minute, and who is asked by it. (Swift's concurrency has
+    threads of libdispatch, which looks after them once a second.)"""
+    machine, _ = disk
+    watch(machine, 120)
+    machine.send({"name": "the last one"})
+    machine.settled()
+    time.sleep(12)  # its summary, and the line of `systemctl status`
+    folder = Path(f"/proc/{machine.daemon}/task")
+    seconds = 40
+    before = wakes(folder)
+    time.sleep(seconds)
+    woken = {name: count - before.get(name, 0) for name, count in wakes(folder).items() if "qos" not in name}
+    assert sum(woken.values()) <= 20, woken
+    assert all(woken[name] >= 1 for name in ("watchdog", "spool", "delivery", "source-unix", "source-udp")), woken
+
+
+def wakes(folder: Path) -> dict[str, int]:
+    """How often each thread has gone to sleep so far, by its name; those with the same name together."""
+    found: dict[str, int] = {}
+    for task in folder.iterdir():
+        name = (task / "comm").read_text().strip()
+        count = re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", (task / "status").read_text(), re.MULTILINE)
+        assert count
+        found[name] = found.get(name, 0) + int(count[1])
+    return found
