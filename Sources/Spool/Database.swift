@@ -130,11 +130,21 @@ final class Database {
         try execute("BEGIN IMMEDIATE")
         do {
             try body()
-            try execute("COMMIT")
+            try commit()
         } catch {
             // After some errors SQLite has rolled back by itself; asking again is harmless.
             if sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
             throw error
+        }
+    }
+
+    /// An interrupt behind its last step says that it failed though all of it has come to pass: no transaction is open any more. Any other
+    /// error leaves nothing of it.
+    private func commit() throws(SQLiteError) {
+        do throws(SQLiteError) {
+            try execute("COMMIT")
+        } catch {
+            guard error.primary == SQLITE_INTERRUPT, sqlite3_get_autocommit(handle) != 0 else { throw error }
         }
     }
 
