@@ -211,7 +211,7 @@ def rest_rows(found: Found) -> list[Row]:
             *(Row(f"  {key}", "/min", of(key)) for key in sorted({key for one in found.idle for key in one if key.startswith("by ")})),
         ]
     for rate in found.rates[0] if found.rates else []:
-        rows.append(Row(f"written to stored at {rate.replace(' ', '/s, ') if ' ' in rate else rate + '/s'}", "x", [one[rate] for one in found.rates]))
+        rows.append(Row(f"written to stored at {rate}", "x", [one[rate] for one in found.rates]))
     return rows
 
 
@@ -231,8 +231,8 @@ def backlog_rows(options: Options, found: Found) -> list[Row]:
     drained = it.get("drained", [])
     return [
         *rows,
-        Row(f"peak resident memory while it grows, memory: 48MiB", "MiB", it["peak_mib"], most=64),
-        Row(f"peak resident memory while it drains, memory: 48MiB", "MiB", it["drain_peak_mib"], most=64),
+        Row("peak resident memory while it grows, memory: 48MiB", "MiB", it["peak_mib"], most=64),
+        Row("peak resident memory while it drains, memory: 48MiB", "MiB", it["drain_peak_mib"], most=64),
         Row(f"from exec to ready {holding}, after kill -9", "s", it["ready"] + it["ready_killed"], most=0.2),
         Row("a million of the backlog drained", "spans/s", drained),
         Row("  to live traffic", "x", [one / sorted(live)[len(live) // 2] for one in drained] if live else [], least=1),

@@ -5,7 +5,8 @@
 //
 // The lines are built before the clock starts; on the way out only the ids of each line are rewritten. Span i (from `--first`,
 // which is 0, on) has the span id i + 1, so a sink can tell a lost span from a repeated one, and a trace id of its own, whose
-// first half is the time at which it was sent (CLOCK_MONOTONIC, ns), so it can tell how long that took. `--window W` lets at most W acks be outstanding on a connection (1 is a client that waits for each), 0 is no limit. Each connection is closed for
+// first half is the time at which it was sent (CLOCK_MONOTONIC, ns), so it can tell how long that took. `--window W` lets at
+// most W acks be outstanding on a connection (1 is a client that waits for each), 0 is no limit. Each connection is closed for
 // writing at the end and read to its summary. Prints one JSON object; exit status 1 if the daemon did not take every span.
 #define _GNU_SOURCE
 #include <arpa/inet.h>

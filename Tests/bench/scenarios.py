@@ -10,7 +10,7 @@ from pathlib import Path
 from rig import BenchError, Figures, collectors, configured, daemon, free_port, loadgen, running, sink, sink_stats, wait_until
 
 DRAIN_SECONDS = 300
-# A commit carries what comes in while the one before it is written, and a sender that waits for acks writes little in that time.
+# Spans a second, and whether each asks for an ack: then a commit carries few of them, and writes whole pages for those.
 RATES = [(1, False), (1, True), (10, False), (10, True), (100, False), (100, True), (1000, False), (1000, True)]
 CURVE = (10_000, 100_000, 1_000_000, 3_000_000)
 CURVE_SPANS = 200_000
@@ -125,7 +125,7 @@ def rates(binary: Path, tools: Path, seconds: float) -> Figures:
         for rate, is_acked, it, before in running_now:
             spans = max(int(rate * seconds), 2)
             wait_until(lambda: it.metric("tracefwd_spans_total") >= spans, DRAIN_SECONDS, "the last settlement")
-            found[f"{rate}{' acked' if is_acked else ''}"] = (it.bytes_written() - before) / it.metric("tracefwd_span_bytes_total")
+            found[f"{rate}/s{', each acked' if is_acked else ''}"] = (it.bytes_written() - before) / it.metric("tracefwd_span_bytes_total")
     return found
 
 
