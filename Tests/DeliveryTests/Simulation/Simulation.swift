@@ -58,6 +58,9 @@ final class Simulation {
     /// What the lock's file says.
     var witness: String { String(decoding: disk.contents(options.path + ".lock").prefix(200), as: UTF8.self) }
 
+    /// The last id that it knows of.
+    var witnessedID: Int64 { Witness(Array(disk.contents(options.path + ".lock").prefix(200)))?.lastID ?? 0 }
+
     // MARK: Life and death
 
     /// Starts the daemon; nil where the disk does not let it, with the reason.

@@ -235,10 +235,11 @@ final class Plan {
         simulation.disk.capacity = .max
     }
 
-    /// Bits that change by themselves, a WAL that somebody cuts, a file that somebody removes. Not the last two together with a power cut: a
-    /// witness that was not written back yet knows less, and then nobody knows better.
+    /// Bits that change by themselves, a WAL that somebody cuts, a file that somebody removes. Not the last two together with a power cut, and
+    /// none where the power took the newest witness along: an older one knows less, and then nobody knows better.
     private func rot(after end: Simulation.End) {
         let disk = simulation.disk
+        if end == .power, simulation.witnessedID < simulation.model.lastID { return }
         simulation.wasDamaged = true
         // What the books had forgotten comes again.
         simulation.model.countsTwice = false
