@@ -140,6 +140,11 @@ final class Daemon: Sendable {
             configuration: ServiceGroupConfiguration(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         tracefwd_release_startup_pages()
+        // And once more when all parts have taken their first turns, which read much that is never read again.
+        _ = startThread(name: "settling") {
+            sleep(3)
+            tracefwd_release_startup_pages()
+        }
         try await group.run()
         watchdog.stop()
     }
