@@ -7,9 +7,9 @@ public final class Watchdog: Sendable {
     private let isStopped = Monitor(false)
     private let thread: ThreadHandle
 
-    /// Begins to watch. A part counts as hanging when it is silent for half of the unit's WatchdogSec=, of 30 s without one.
+    /// Begins to watch. A part counts as hanging when it is silent for half of the unit's WatchdogSec=, of 120 s without one.
     public init(_ heartbeats: Heartbeats, manager: ServiceManager = ServiceManager(), logger: Logger) {
-        let limit = (manager.watchdogInterval ?? .seconds(30)) / 2
+        let limit = (manager.watchdogInterval ?? .seconds(120)) / 2
         thread = startThread(name: "watchdog") { [isStopped] in
             var watch = Watch(left: manager.watchdogInterval.map { $0 - limit / 2 })
             repeat {

@@ -113,11 +113,11 @@ private final class Condition: @unchecked Sendable {
         }
     }
 
-    /// Who falls asleep holds the lock until it sleeps, so none misses this.
+    /// Who falls asleep holds the lock until it sleeps: once it was free, nobody is on the way and misses this.
     private func wakeAll() {
         lock()
-        broadcast()
         unlock()
+        broadcast()
     }
 }
 

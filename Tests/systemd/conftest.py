@@ -25,6 +25,15 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"test-systemd skipped: {why}", returncode=0)
     if "TRACEFWD_DEB" not in os.environ:
         pytest.exit("TRACEFWD_DEB names no package: run these tests by make test-systemd", returncode=2)
+    try:
+        # A Debian without tracefwd: what fails here is none of its doing.
+        machine = Machine(base(Path(os.environ["TRACEFWD_DEB"])), Path(tempfile.mkdtemp(prefix="machine.", dir=CACHE)))
+        try:
+            machine.boot()
+        finally:
+            machine.stop()
+    except (AssertionError, subprocess.SubprocessError) as error:
+        pytest.exit(f"test-systemd skipped: a Debian cannot be made or booted here: {error}", returncode=0)
 
 
 @pytest.fixture(scope="session")
