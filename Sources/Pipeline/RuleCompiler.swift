@@ -13,7 +13,9 @@ extension Rules {
         compiler.define(settings.definitions)
         let routes = settings.routes.map { $0.map { compiler.route($0) } }
         let prices = compiler.prices(settings.prices)
-        return (Rules(routes: routes, destinations: settings.destinations, prices: prices, host: host), compiler.mistakes)
+        let intake = compiler.intake(settings.intake)
+        let rules = Rules(routes: routes, destinations: settings.destinations, prices: prices, host: host, intake: intake)
+        return (rules, compiler.mistakes)
     }
 }
 
@@ -68,6 +70,16 @@ struct RuleCompiler {
             name: settings.name, selection: selection, to: Set(settings.to), drops: settings.drops,
             isFinal: settings.isFinal || settings.drops, sampler: settings.sample.flatMap { sampler($0) },
             transformation: transformation(settings.transform, redact: settings.redact))
+    }
+
+    mutating func intake(_ settings: IntakeRuleSettings) -> IntakeRules {
+        let contentDrop: IntakeRules.ContentDrop =
+            switch settings.dropContent {
+            case .never: .never
+            case .always: .always
+            case .when(let text): condition(text).map { .when($0) } ?? .always
+            }
+        return IntakeRules(redaction: redaction(settings.redact), contentDrop: contentDrop, host: host)
     }
 
     private mutating func sampler(_ settings: SampleSettings) -> Sampler? {

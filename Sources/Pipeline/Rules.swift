@@ -14,6 +14,8 @@ public final class Rules: Sendable {
     /// False without `routes:`.
     let hasRoutes: Bool
     let host: RuleHost
+    /// Before the spool.
+    let intake: IntakeRules
     /// What calls cost.
     let prices: PriceBook?
     /// Words of 64 routes.
@@ -25,8 +27,9 @@ public final class Rules: Sendable {
     private let masks: [[UInt64]]
     private let constants: [RouteDecision?]
 
-    init(routes: [Route]?, destinations: [String], prices: PriceBook?, host: RuleHost) {
+    init(routes: [Route]?, destinations: [String], prices: PriceBook?, host: RuleHost, intake: IntakeRules? = nil) {
         self.host = host
+        self.intake = intake ?? IntakeRules(redaction: nil, contentDrop: .never, host: host)
         let list = routes ?? []
         precondition(list.count <= RouteDecision.routesMax, "the compiler has refused so many")
         self.routes = list

@@ -102,6 +102,13 @@ struct SpanDraft {
 
     /// The changed span, with the id that it had.
     func view() -> SpanView {
+        var batch = SpanBatch()
+        append(to: &batch)
+        return SpanView(segment: Segment(firstID: id, payload: batch.payload, entries: batch.entries), index: 0)
+    }
+
+    /// Adds the changed span to a batch.
+    func append(to batch: inout SpanBatch) {
         var span = rest
         span.appendMessage(3, traceState)
         span.appendMessage(5, name)
@@ -121,15 +128,16 @@ struct SpanDraft {
         around.appendMessage(1, inner)
         around += resourceRest
 
-        var payload = around
-        payload.appendField(2, size: scope.count + fieldSize(span.count))
-        payload += scope
-        payload.appendField(2, size: span.count)
-        payload += span
+        let start = batch.payload.count
+        batch.payload += around
+        batch.payload.appendField(2, size: scope.count + fieldSize(span.count))
+        batch.payload += scope
+        batch.payload.appendField(2, size: span.count)
+        batch.payload += span
         var entry = entry
-        (entry.offset, entry.length) = (0, UInt32(payload.count))
+        (entry.offset, entry.length) = (UInt32(start), UInt32(batch.payload.count - start))
         (entry.resourceLength, entry.scopeLength) = (UInt32(around.count), UInt32(scope.count))
-        return SpanView(segment: Segment(firstID: id, payload: payload, entries: [entry]), index: 0)
+        batch.entries.append(entry)
     }
 }
 

@@ -51,7 +51,8 @@ public final class DatagramSource: Sendable {
     /// Serves the socket. `heartbeat` is the part that its thread is; `turned` is called at each turn of the loop.
     public init(
         _ socket: BoundSocket, source: SourceID, log: SpanLog, limits: IntakeLimits, receiveBuffer: Int, allow: NetworkRule? = nil,
-        rejects: RejectsFile? = nil, clock: Clock = .system, heartbeat: Heartbeat? = nil, turned: @escaping @Sendable () -> Void = {},
+        rejects: RejectsFile? = nil, cleaner: @escaping SpanCleaner = { nil }, clock: Clock = .system, heartbeat: Heartbeat? = nil,
+        turned: @escaping @Sendable () -> Void = {},
         tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         // systemd may have given more than this process can ask for, and to ask would make it less: what is enough stays as it is.
@@ -61,7 +62,8 @@ public final class DatagramSource: Sendable {
         tracefwd_datagram_options(socket.descriptor, source == .unixDatagram)
         let (counters, bell) = (counters, bell)
         let handle = startThread(name: "source-\(source)", stackBytes: 1 << 20, heartbeat: heartbeat) { [weak self] in
-            let intake = LineIntake(source: source, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
+            let intake = LineIntake(
+                source: source, limits: limits, log: log, rejects: rejects, counters: counters, clean: cleaner(), tell: tell)
             let reader = Reader(socket: socket, intake: intake, allow: allow, clock: clock, counters: counters, tell: tell)
             var waits = [
                 pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),

@@ -43,6 +43,9 @@ public final class SourceCounters: Sendable {
     init() {}
 }
 
+/// Makes, on a source's thread, what is done to its spans before they are stored; nil where that is nothing.
+public typealias SpanCleaner = @Sendable () -> ((inout SpanBatch) -> Void)?
+
 /// Parses the lines of one read into a batch and counts what is rejected, for the sources' threads.
 final class LineIntake {
     let source: SourceID
@@ -51,13 +54,15 @@ final class LineIntake {
     private let tell: @Sendable (SourceEvent) -> Void
     private let counters: SourceCounters
     private let rejects: RejectsFile?
+    private let clean: ((inout SpanBatch) -> Void)?
     private var rejected: [Rejection: Int] = [:]
     var batch = SpanBatch()
 
     init(
         source: SourceID, limits: IntakeLimits, log: SpanLog, rejects: RejectsFile?, counters: SourceCounters,
-        tell: @escaping @Sendable (SourceEvent) -> Void
+        clean: ((inout SpanBatch) -> Void)? = nil, tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
+        self.clean = clean
         (self.source, self.log, self.rejects, self.counters, self.tell) = (source, log, rejects, counters, tell)
         parser = LineParser(limits: limits)
     }
@@ -76,6 +81,7 @@ final class LineIntake {
     /// Offers the batch to the spool; refused spans count as rejected.
     func append(wantsAck: Bool) -> Admission {
         let spans = batch.count
+        clean?(&batch)
         let admission = log.append(&batch, wantsAck: wantsAck)
         if case .refused(let refusal) = admission {
             reject(refusal == .full ? .spoolFull : .ioError, count: spans)

@@ -50,7 +50,8 @@ public final class StreamSource: Sendable {
     public init(
         _ socket: BoundSocket, log: SpanLog, limits: IntakeLimits, allow: PeerRule? = nil, rejects: RejectsFile? = nil,
         connectionsMax: Int = Descriptors.unixConnectionsMax, budget: MemoryBudget = MemoryBudget(bytes: 64 << 20),
-        clock: Clock = .system, heartbeat: Heartbeat? = nil, turned: @escaping @Sendable () -> Void = {},
+        cleaner: @escaping SpanCleaner = { nil }, clock: Clock = .system, heartbeat: Heartbeat? = nil,
+        turned: @escaping @Sendable () -> Void = {},
         tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.socket = socket
@@ -58,7 +59,8 @@ public final class StreamSource: Sendable {
         self.inbox = inbox
         let counters = counters
         let handle = startThread(name: "source-unix", stackBytes: 1 << 20, heartbeat: heartbeat) {
-            let intake = LineIntake(source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, tell: tell)
+            let intake = LineIntake(
+                source: .unix, limits: limits, log: log, rejects: rejects, counters: counters, clean: cleaner(), tell: tell)
             Loop(
                 socket: socket, inbox: inbox, log: log, intake: intake, limits: limits, allow: allow, connectionsMax: connectionsMax,
                 budget: budget, clock: clock, turned: turned, tell: tell, counters

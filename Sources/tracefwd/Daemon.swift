@@ -27,6 +27,7 @@ final class Daemon: Sendable {
     /// Half of `memory`: what sources and delivery lease as they need it. The rest is what each part holds at most, and the program itself.
     private let budget: MemoryBudget
     private let ruleHost: RuleHost
+    private let intakeGate = IntakeGate()
     private let log: SpanLog
     private let delivery: DeliveryEngine
     private let bridge: JournalBridge
@@ -112,7 +113,9 @@ final class Daemon: Sendable {
                 statusLine.happened()
                 tap.happened(event)
             }
-            try delivery.apply(Self.specs(settings), rules: rules(settings), summaryEvery: settings.journal.summary)
+            let rules = Self.rules(settings, ruleHost)
+            intakeGate.set(rules)
+            try delivery.apply(Self.specs(settings), rules: rules, summaryEvery: settings.journal.summary)
         } catch {
             throw Failure("\(error)")
         }
@@ -237,7 +240,7 @@ final class Daemon: Sendable {
                 if let allow = unix?.allow { rule = try PeerRule(users: allow.users, groups: allow.groups) }
                 let source = StreamSource(
                     socket, log: log, limits: limits, allow: rule, rejects: rejects, budget: budget,
-                    heartbeat: heartbeats.register("source-unix"), tell: tell)
+                    cleaner: { [intakeGate] in intakeGate.cleaner() }, heartbeat: heartbeats.register("source-unix"), tell: tell)
                 open(.unix, socket, source.counters) { source.stop(drain: $0) }
             }
             let udpFD = inherited.take(.inetDatagram, for: "udp")?.descriptor
@@ -284,7 +287,7 @@ final class Daemon: Sendable {
     ) {
         let source = DatagramSource(
             socket, source: id, log: log, limits: limits, receiveBuffer: receiveBuffer, allow: allow, rejects: rejects,
-            heartbeat: heartbeats.register("source-\(id)"), tell: tell)
+            cleaner: { [intakeGate] in intakeGate.cleaner() }, heartbeat: heartbeats.register("source-\(id)"), tell: tell)
         if source.receiveBuffer < receiveBuffer { logger.smallReceiveBuffer("\(id)", bytes: source.receiveBuffer, asked: receiveBuffer) }
         open(id, socket, source.counters, receiveBuffer: source.receiveBuffer) { _ in source.stop() }
     }
@@ -309,7 +312,7 @@ final class Daemon: Sendable {
     }
 
     /// The rules of a configuration, whose mistakes were found when it was loaded.
-    private func rules(_ settings: LoadedSettings) -> Rules { Rules.compile(settings.rules, host: ruleHost).rules }
+    private static func rules(_ settings: LoadedSettings, _ host: RuleHost) -> Rules { Rules.compile(settings.rules, host: host).rules }
 
     /// Reads the configuration again and takes it over, all of it or nothing. Returns what changed, a line each.
     @discardableResult
@@ -331,7 +334,9 @@ final class Daemon: Sendable {
             manager.reloading()
             defer { manager.ready(status: line().text) }
             do throws(SpoolError) {
-                try delivery.apply(Self.specs(new), rules: rules(new), summaryEvery: new.journal.summary)
+                let rules = Self.rules(new, ruleHost)
+                try delivery.apply(Self.specs(new), rules: rules, summaryEvery: new.journal.summary)
+                intakeGate.set(rules)
             } catch {
                 logger.reloadRefused(mistakes: 1, path: configPath)
                 throw Failure("\(error)")
@@ -483,7 +488,7 @@ final class Daemon: Sendable {
     private func metrics() -> String {
         let deliveries = delivery.status() ?? []
         return MetricsPage(
-            report(deliveries), deliveries: deliveries, rules: delivery.ruleCounters() ?? RuleCounters(),
+            report(deliveries), deliveries: deliveries, rules: delivery.ruleCounters() ?? RuleCounters(), intake: intakeGate.counters,
             journalLinesLost: journal.linesLost,
             durability: log.options.durability.rawValue
         ).body

@@ -7,7 +7,11 @@ import Spool
 struct MetricsPage {
     private var text = ""
 
-    init(_ report: StatusReport, deliveries: [DestinationStatus], rules: RuleCounters, journalLinesLost: Int, durability: String) {
+    init(
+        _ report: StatusReport, deliveries: [DestinationStatus], rules: RuleCounters,
+        intake: (redactions: [String: Int64], failures: Int64),
+        journalLinesLost: Int, durability: String
+    ) {
         family("tracefwd_build_info", "gauge", "The version that runs.") { $0.sample(["version": version, "durability": durability], 1) }
         family("tracefwd_uptime_seconds", "gauge", "Since the daemon started.") { $0.sample([:], report.uptimeSeconds) }
         family("tracefwd_spans_accepted_total", "counter", "Spans that are or were in the spool.") {
@@ -39,7 +43,7 @@ struct MetricsPage {
         spool(report)
         sources(report)
         destinations(report, deliveries)
-        self.rules(rules)
+        self.rules(rules, intake)
         family("tracefwd_journal_lines_lost_total", "counter", "Lines that the journal did not take in time.") {
             $0.sample([:], Double(journalLinesLost))
         }
@@ -59,11 +63,16 @@ struct MetricsPage {
         family("tracefwd_spool_writable", "gauge", "1 while spans are taken.") { $0.sample([:], report.spool.refusal == nil ? 1 : 0) }
     }
 
-    private mutating func rules(_ counters: RuleCounters) {
+    private mutating func rules(_ counters: RuleCounters, _ intake: (redactions: [String: Int64], failures: Int64)) {
         family("tracefwd_condition_errors_total", "counter", "Expressions of routes that failed since the start, by route.") { page in
             for (route, count) in counters.conditionErrors.sorted(by: { $0.key < $1.key }) { page.sample(["route": route], Double(count)) }
+            if intake.failures > 0 { page.sample(["route": "intake"], Double(intake.failures)) }
         }
-        family("tracefwd_redactions_total", "counter", "Values that were replaced since the start, by route and entity.") { page in
+        family("tracefwd_redactions_total", "counter", "Values that were replaced since the start, by route (or intake) and entity.") {
+            page in
+            for (entity, count) in intake.redactions.sorted(by: { $0.key < $1.key }) {
+                page.sample(["route": "intake", "entity": entity], Double(count))
+            }
             let sorted = counters.redactions.sorted { ($0.key.route, $0.key.entity) < ($1.key.route, $1.key.entity) }
             for (key, count) in sorted { page.sample(["route": key.route, "entity": key.entity], Double(count)) }
         }
