@@ -49,7 +49,8 @@ let package = Package(
         .executableTarget(
             name: "tracefwd",
             dependencies: [
-                "CShim", "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Source", "Spool", "Threading",
+                "CEL", "CShim", "Settings", "Delivery", "Destinations", "Intake", "Journal", "Pipeline", "Redaction", "Source", "Spool",
+                "Threading",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),

@@ -16,7 +16,7 @@ public final class Router {
 
     /// The rules that hold now.
     public let rules: Rules
-    private let activation: SpanActivation
+    let activation: SpanActivation
     /// Since the start.
     public private(set) var counters: RuleCounters
     private var failures: [Int: Failure] = [:]

@@ -13,7 +13,8 @@ public final class Rules: Sendable {
     let routes: [Route]
     /// False without `routes:`.
     let hasRoutes: Bool
-    let host: RuleHost
+    /// What they may know of the machine.
+    public let host: RuleHost
     /// Before the spool.
     let intake: IntakeRules
     /// What calls cost.

@@ -5,7 +5,6 @@ import Glibc
 import Intake
 import Settings
 import SpanModel
-import Spool
 
 struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the daemon in the foreground, as systemd does.")
@@ -24,38 +23,6 @@ struct Run: AsyncParsableCommand {
         } catch let error as Failure {
             tellFailedStart(error)
             throw ExitCode(1)
-        }
-    }
-}
-
-struct Check: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Reads the configuration and tells every mistake with its place and its remedy.",
-        discussion: "Opens the spool too, without changing it. Exit status 1 where something is wrong.")
-    @OptionGroup var config: ConfigOption
-    @Flag(help: "Print all of the configuration with its defaults; secrets are dots.") var effective = false
-
-    func run() throws {
-        let settings: LoadedSettings
-        do throws(SettingsError) {
-            settings = try loadSettings(config.path)
-        } catch {
-            complain("\(error)")
-            throw ExitCode(1)
-        }
-        if access(settings.spool.path, F_OK) == 0 {
-            do throws(SpoolError) {
-                _ = try LogReader.open(path: settings.spool.path).info()
-            } catch {
-                complain("\(error)")
-                throw ExitCode(1)
-            }
-        }
-        if effective {
-            print(settings.renderEffective())
-        } else {
-            let count = settings.destinations.count
-            print("\(settings.files.joined(separator: ", ")): no mistakes; \(count) destination\(count == 1 ? "" : "s")")
         }
     }
 }

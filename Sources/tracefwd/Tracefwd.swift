@@ -21,7 +21,7 @@ struct Tracefwd: AsyncParsableCommand {
         subcommands: [
             Run.self, Check.self, Reload.self, Send.self, Status.self, Tail.self, Dead.self, Pause.self, Resume.self, Skip.self, Seek.self,
             TrustClock.self,
-            SpoolCommand.self, Doctor.self, Schema.self, DebugParse.self,
+            SpoolCommand.self, RulesCommand.self, Doctor.self, Schema.self, DebugParse.self,
         ])
 
     /// As ArgumentParser's own, but wrong use exits with 2, as the documentation of every command says.

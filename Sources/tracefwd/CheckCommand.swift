@@ -1,0 +1,73 @@
+import ArgumentParser
+import Destinations
+import Foundation
+import Intake
+import Pipeline
+import Settings
+import Spool
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Reads the configuration, tells every mistake with its place and its remedy, and runs its tests.",
+        discussion: """
+            Opens the spool too, without changing it. Exit status 1 where something is wrong, or a test fails; a warning alone is no failure.
+            --explain and --redact show what the rules make of a span or a text: on your terminal, prompts included.
+            Examples:  tracefwd check --explain span.json
+                       tracefwd check --explain 4711
+                       tracefwd check --redact prompt.txt
+            """)
+    @OptionGroup var config: ConfigOption
+    @Flag(help: "Print all of the configuration with its defaults; secrets are dots.") var effective = false
+    @Option(
+        help: ArgumentHelp(
+            "Print which routes match a span, who decides for each destination, and what the span becomes.",
+            discussion: "A file with a native span, - for standard input, or a span of the spool by its number or its id.",
+            valueName: "span"),
+        completion: .file(extensions: ["json"]))
+    var explain: String?
+    @Option(help: ArgumentHelp("Print what the rules would replace in a text.", valueName: "file"), completion: .file()) var redact: String?
+
+    func validate() throws {
+        if [effective, explain != nil, redact != nil].count(where: \.self) > 1 {
+            throw ValidationError("--effective, --explain or --redact, one of them")
+        }
+    }
+
+    func run() throws {
+        let (settings, rules) = try settingsOrExit(config.path)
+        for warning in settings.warnings { complain("warning: \(warning)") }
+        do {
+            if let explain {
+                let span = try TrialSpan.named(explain, limits: IntakeLimits(settings.limits), spool: settings.spool.path)
+                return print(Explanation(span, rules, settings.destinations.map(\.name)).text)
+            }
+            if let redact { return print(try RedactionPreview(file: redact, settings.rules).text) }
+            if access(settings.spool.path, F_OK) == 0 { _ = try LogReader.open(path: settings.spool.path).info() }
+        } catch {
+            complain("\(error)")
+            throw ExitCode(1)
+        }
+        if effective { return print(settings.renderEffective()) }
+        let count = settings.rules.tests.count
+        let failures = RuleTestRun(settings: settings, rules: rules).failures()
+        for failure in failures { complain(failure) }
+        guard failures.isEmpty else {
+            complain("\(failures.count) of \(counted(count, "test")) failed")
+            throw ExitCode(1)
+        }
+        let tests = count == 0 ? "" : count == 1 ? "; 1 test passes" : "; \(count) tests pass"
+        let destinations = counted(settings.destinations.count, "destination")
+        print("\(settings.files.joined(separator: ", ")): no mistakes; \(destinations)\(tests)")
+    }
+}
+
+/// The configuration and its rules, or an end with all its mistakes.
+func settingsOrExit(_ path: String) throws -> (LoadedSettings, Rules) {
+    do throws(SettingsError) {
+        let settings = try loadSettings(path)
+        return (settings, Rules.compile(settings.rules, host: RuleHost()).rules)
+    } catch {
+        complain("\(error)")
+        throw ExitCode(1)
+    }
+}
