@@ -1,7 +1,6 @@
 import ArgumentParser
 import Destinations
 import Foundation
-import Glibc
 import Intake
 import Settings
 import SpanModel
