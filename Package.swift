@@ -80,7 +80,7 @@ let package = Package(
         .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "Intake"]),
         .testTarget(name: "PricingTests", dependencies: ["Pricing"]),
         .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "CEL", "TestSupport"]),
-        .testTarget(name: "DestinationsTests", dependencies: ["Destinations"]),
+        .testTarget(name: "DestinationsTests", dependencies: ["Destinations", "Delivery", "Intake", "Pipeline", "Spool"]),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),
     ]
 )

@@ -9,6 +9,7 @@ public import Settings
 let registry: [any RegisteredDestination.Type] = [
     Console.self,
     FileDestination.self,
+    Langfuse.self,
     OTLP.self,
     Webhook.self,
 ]

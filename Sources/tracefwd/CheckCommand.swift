@@ -26,10 +26,11 @@ struct Check: ParsableCommand {
         completion: .file(extensions: ["json"]))
     var explain: String?
     @Option(help: ArgumentHelp("Print what the rules would replace in a text.", valueName: "file"), completion: .file()) var redact: String?
+    @Flag(help: "Ask each platform whether it can be reached and the key works; no span is sent.") var probe = false
 
     func validate() throws {
-        if [effective, explain != nil, redact != nil].count(where: \.self) > 1 {
-            throw ValidationError("--effective, --explain or --redact, one of them")
+        if [effective, explain != nil, redact != nil, probe].count(where: \.self) > 1 {
+            throw ValidationError("--effective, --explain, --redact or --probe, one of them")
         }
     }
 
@@ -58,6 +59,10 @@ struct Check: ParsableCommand {
         let tests = count == 0 ? "" : count == 1 ? "; 1 test passes" : "; \(count) tests pass"
         let destinations = counted(settings.destinations.count, "destination")
         print("\(settings.files.joined(separator: ", ")): no mistakes; \(destinations)\(tests)")
+        guard probe else { return }
+        let report = ProbeReport(settings)
+        print(report.text)
+        if !report.works { throw ExitCode(1) }
     }
 }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import CShim
 import Foundation
 import Glibc
+import Settings
 
 struct Send: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,8 +12,16 @@ struct Send: ParsableCommand {
     @Option(help: "The socket, in place of the configuration's.", completion: .file()) var socket: String?
     @Argument(help: "Files; standard input where there are none.", completion: .file()) var files: [String] = []
     @Flag(help: "Print the daemon's answer as JSON.") var json = false
+    @Flag(help: "Send one marked span straight to the platforms, past the daemon, and tell what they answer.") var test = false
+    @Option(help: "With --test: to this destination alone.") var to: String?
+
+    func validate() throws {
+        if to != nil, !test { throw ValidationError("--to goes with --test; where spans go is said by the routes") }
+        if test, !files.isEmpty || socket != nil { throw ValidationError("--test sends a span of its own, and past the daemon") }
+    }
 
     func run() throws {
+        if test { return try sendTest() }
         let path = try socket ?? config.senders()
         guard let path else { throw Failure("the configuration has no sources.unix; name a socket with --socket") }
         let peer = try UnixClient(path: path)
@@ -39,6 +48,18 @@ struct Send: ParsableCommand {
         } while !sum.isLast
         print(json ? String(decoding: try encoder().encode(sum), as: UTF8.self) : sum.text)
         if sum.rejected > 0 { throw ExitCode(1) }
+    }
+
+    private func sendTest() throws {
+        let report: TestSpanReport
+        do {
+            report = try TestSpanReport(try loadSettings(config.path), to: to)
+        } catch let error as SettingsError {
+            complain("\(error)")
+            throw ExitCode(1)
+        }
+        print(report.text)
+        if !report.arrived { throw ExitCode(1) }
     }
 
     private struct Answer: Codable {

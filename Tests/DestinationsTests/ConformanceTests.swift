@@ -5,31 +5,10 @@ import Testing
 
 @testable import Destinations
 
-/// What every destination keeps, whatever platform it speaks to. A new type gets a line in `Subject.all`.
+/// What every destination keeps, whatever platform it speaks to: its requests and its verdicts. What becomes of spans on their way is in
+/// ConformanceJourneyTests.swift. A new type gets a line in `Subject.all`.
 @Suite("Every destination")
 struct ConformanceTests {
-    struct Subject: Sendable, CustomTestStringConvertible {
-        var yaml: String
-        /// Statuses that the type's contract judges otherwise than `byStatus`.
-        var exceptions: Set<Int> = []
-
-        var testDescription: String { yaml }
-
-        static let all =
-            [
-                Subject(yaml: "type: console"), Subject(yaml: "type: console, format: json"),
-                Subject(yaml: "type: file, path: /tmp/spans.ndjson"),
-                Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318'"),
-                Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318', encoding: json, compression: gzip, idempotent: true"),
-            ]
-            + ["batch", "single", "ndjson", "otlp", "thin"].map { format in
-                Subject(
-                    yaml:
-                        "type: webhook, url: 'https://example.com/', secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw], format: \(format)",
-                    exceptions: [410])
-            }
-    }
-
     private func destination(_ subject: Subject) throws -> any Destination { makeDestination(try settings(subject.yaml)) }
 
     @Test("stands in the suite")
@@ -139,6 +118,16 @@ struct ConformanceTests {
                 }
             }
         }
+    }
+
+    private static let contractAnswers = Subject.http.flatMap { subject in subject.answers.map { (subject, $0) } }
+
+    @Test("judges each row of its contract's table", arguments: contractAnswers)
+    func contract(subject: Subject, answer: ContractAnswer) throws {
+        let destination = try destination(subject)
+        let batch = views(TestSpan.many(answer.spans))
+        let request = try #require(try destination.encode(batch, context).first)
+        #expect(destination.judge(answer.response, to: request).kind == answer.verdict)
     }
 
     @Test("tells where it sends to, and no secret", arguments: Subject.all)

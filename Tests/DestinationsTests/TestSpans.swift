@@ -8,6 +8,7 @@ import Testing
 /// Spans as they are stored, built by hand.
 struct TestSpan {
     var name = "chat gpt-4o"
+    var traceID: [UInt8] = [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36]
     var id: UInt8 = 0xb7
     var kind: UInt8 = 3
     var service = "shop"
@@ -26,7 +27,7 @@ struct TestSpan {
     var stored: (bytes: [UInt8], resource: Int, scope: Int) {
         let resource = field(1, field(1, pair("service.name", field(1, Array(service.utf8)))))
         let scope = field(1, field(1, Array("tracefwd".utf8)))
-        var span = field(1, [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36])
+        var span = field(1, traceID)
         span += field(2, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, id]) + field(5, Array(name.utf8)) + [0x30, kind]
         span += [0x39] + littleEndian(start) + (end.map { [0x41] + littleEndian($0) } ?? [])
         for (key, value) in texts { span += field(9, pair(key, field(1, Array(value.utf8)))) }
@@ -52,8 +53,8 @@ struct TestSpan {
     private func littleEndian(_ value: UInt64) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
 }
 
-/// Views of spans in one segment of the log.
-func views(_ spans: [TestSpan], firstID: Int64 = 1) -> [SpanView] {
+/// Spans as a source hands them to the spool.
+func spanBatch(_ spans: [TestSpan]) -> SpanBatch {
     var batch = SpanBatch()
     for span in spans {
         let (bytes, resource, scope) = span.stored
@@ -64,6 +65,12 @@ func views(_ spans: [TestSpan], firstID: Int64 = 1) -> [SpanView] {
                 receivedAt: 0, traceHash: 0, sender: SpanEntry.unknownSender, source: SourceID.unix.rawValue))
         batch.payload += bytes
     }
+    return batch
+}
+
+/// Views of spans in one segment of the log.
+func views(_ spans: [TestSpan], firstID: Int64 = 1) -> [SpanView] {
+    let batch = spanBatch(spans)
     let segment = Segment(firstID: firstID, payload: batch.payload, entries: batch.entries)
     return spans.indices.map { SpanView(segment: segment, index: $0) }
 }
