@@ -10,7 +10,7 @@ RELEASE := .build/release/tracefwd
 STATIC := .build-static/release/tracefwd
 
 .PHONY: help setup build release release-static run test test-unit test-acceptance test-phoenix test-vendors test-systemd lint format docs man bench \
-  bench-compare bench-budgets bench-isolation bench-backlog bench-cel bench-redaction bench-pricing fuzz simulate crash deb install clean
+  bench-compare bench-budgets bench-isolation bench-backlog bench-cel bench-redaction bench-pricing bench-rules fuzz simulate crash deb install clean
 
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -111,6 +111,9 @@ bench-redaction: setup ## Measures redaction against its limit of 200 MB/s, besi
 
 bench-pricing: setup ## Measures what pricing a call takes.
 	swift run -c release $(SWIFT_FLAGS) pricing-bench
+
+bench-rules: setup ## Measures what routes, prices, transformation and redaction cost a span.
+	swift run -c release $(SWIFT_FLAGS) rules-bench
 
 fuzz: setup ## Fuzzes the parsers for a minute each (FUZZ_SECONDS=n for longer).
 	TRACEFWD_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) swift test --filter 'AgreementTests|FuzzTests' $(SWIFT_FLAGS)

@@ -61,6 +61,7 @@ let package = Package(
 
         .executableTarget(name: "cel-bench", dependencies: ["CEL"], path: "Tests/bench/cel"),
         .executableTarget(name: "redaction-bench", dependencies: ["Redaction"], path: "Tests/bench/redaction"),
+        .executableTarget(name: "rules-bench", dependencies: ["Intake", "Pipeline", "Settings", "SpanModel"], path: "Tests/bench/rules"),
         .executableTarget(name: "pricing-bench", dependencies: ["Pricing"], path: "Tests/bench/pricing"),
         .executableTarget(
             name: "micro-bench", dependencies: ["Delivery", "Intake", "Pipeline", "SpanModel", "Spool", "Threading"],
