@@ -11,19 +11,17 @@ struct Enrichment {
 
     init(_ prices: PriceBook) { self.prices = prices }
 
-    /// The segment with costs; the same one where none is to be added.
-    mutating func enriched(_ segment: Segment) -> Segment {
-        unknownModels = 0
-        newModels = []
-        var costs: [Double?] = []
-        for index in segment.entries.indices {
-            let cost = SpanView(segment: segment, index: index).withLLM { self.cost(of: $0) }
-            if cost != nil, costs.isEmpty { costs = [Double?](repeating: nil, count: segment.entries.count) }
-            if let cost { costs[index] = cost }
-        }
-        guard !costs.isEmpty else { return segment }
+    /// Takes what was counted since the last call.
+    mutating func takeNews() -> (unknownModels: Int64, newModels: [String]) {
+        defer { (unknownModels, newModels) = (0, []) }
+        return (unknownModels, newModels)
+    }
+
+    /// The segment with these costs, nil where a span gets none; the same one where none does.
+    func enriched(_ segment: Segment, _ costs: [Double?]) -> Segment {
+        guard costs.contains(where: { $0 != nil }) else { return segment }
         var batch = SpanBatch()
-        batch.payload.reserveCapacity(segment.payload.count + segment.entries.count * 64)
+        batch.payload.reserveCapacity(segment.payload.count + segment.entries.count * 48)
         batch.entries.reserveCapacity(segment.entries.count)
         for index in segment.entries.indices {
             append(SpanView(segment: segment, index: index), cost: costs[index], to: &batch)
@@ -58,7 +56,8 @@ struct Enrichment {
 
     private static let costKey = Array("tracefwd.cost_usd".utf8)
 
-    private mutating func cost(of llm: LLMFields) -> Double? {
+    /// What the call cost, where the sender does not say and a price is known.
+    mutating func cost(of llm: LLMFields) -> Double? {
         guard llm.cost == nil else { return nil }
         let (image, audio) = (llm.imageTokens, llm.audioTokens)
         var usage = TokenUsage(

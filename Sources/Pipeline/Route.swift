@@ -1,7 +1,7 @@
 import CEL
 
-/// One route, compiled.
-struct Route: Sendable {
+/// One route, compiled. A class, so that to look at one for each span counts one reference and not ten.
+final class Route: Sendable {
     /// When it matches.
     enum Selection: Sendable {
         case always
@@ -17,6 +17,13 @@ struct Route: Sendable {
     let isFinal: Bool
     let sampler: Sampler?
     let transformation: Transformation?
+
+    init(
+        name: String, selection: Selection, to: Set<String>, drops: Bool, isFinal: Bool, sampler: Sampler?, transformation: Transformation?
+    ) {
+        (self.name, self.selection, self.to, self.drops, self.isFinal) = (name, selection, to, drops, isFinal)
+        (self.sampler, self.transformation) = (sampler, transformation)
+    }
 
     var isUnconditional: Bool { if case .always = selection { true } else { false } }
 

@@ -91,17 +91,27 @@ public final class Router {
         return failures.values.sorted { $0.route < $1.route }
     }
 
+    /// One pass over each span: its cost, which conditions see too, and the routes that match.
     private func decide(_ stored: Segment) -> RoutedSegment {
-        let segment = enriched(stored)
         let words = rules.words
-        let size = segment.entries.count * words
-        var matched = [UInt64](repeating: 0, count: rules.routes.isEmpty ? 0 : size)
+        let hasRoutes = !rules.routes.isEmpty
+        var matched = [UInt64](repeating: 0, count: hasRoutes ? stored.entries.count * words : 0)
         var sampledOut = matched
-        for index in segment.entries.indices where !rules.routes.isEmpty {
-            activation.withSpan(SpanView(segment: segment, index: index)) { llm in
-                decide(llm.span, at: index * words, &matched, &sampledOut)
+        var costs = [Double?](repeating: nil, count: enrichment == nil ? 0 : stored.entries.count)
+        for index in stored.entries.indices where hasRoutes || enrichment != nil {
+            activation.withSpan(SpanView(segment: stored, index: index)) { llm in
+                if let cost = enrichment?.cost(of: llm) {
+                    costs[index] = cost
+                    activation.addedCost = cost
+                }
+                if hasRoutes { decide(llm.span, at: index * words, &matched, &sampledOut) }
             }
         }
+        if let news = enrichment?.takeNews() {
+            counters.unknownModels += news.unknownModels
+            newModels += news.newModels.prefix(max(0, 20 - newModels.count))
+        }
+        let segment = enrichment?.enriched(stored, costs) ?? stored
         return RoutedSegment(rules, segment, matched: matched, sampledOut: sampledOut)
     }
 
@@ -123,13 +133,6 @@ public final class Router {
             if let sampler = route.sampler, decision(of: sampler, span, index) == .out { sampledOut[word] |= bit }
             if route.isFinal { break }
         }
-    }
-
-    private func enriched(_ segment: Segment) -> Segment {
-        guard let new = enrichment?.enriched(segment) else { return segment }
-        counters.unknownModels += enrichment?.unknownModels ?? 0
-        for model in enrichment?.newModels ?? [] where newModels.count < 20 { newModels.append(model) }
-        return new
     }
 
     private func test(_ condition: Program, _ route: Int) -> Bool {

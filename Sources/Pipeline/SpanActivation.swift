@@ -7,6 +7,8 @@ final class SpanActivation: Activation {
     private let host: RuleHost
     /// The span that is shown; set inside of `withSpan` only, as long as its bytes are there.
     private var current: (llm: LLMFields, entry: SpanEntry)?
+    /// The cost that the span gets on its way out, where its sender names none.
+    var addedCost: Double?
     private var made: [SpanVariable: Value] = [:]
     /// What `made` points to.
     private var texts: [UnsafeMutableRawBufferPointer] = []
@@ -31,6 +33,7 @@ final class SpanActivation: Activation {
 
     private func forget() {
         current = nil
+        addedCost = nil
         attributes.pairs = nil
         resource.pairs = nil
         metadata = nil
@@ -75,8 +78,8 @@ final class SpanActivation: Activation {
         case .reasoningTokens: return .int(llm.reasoningTokens ?? 0)
         case .inputBytes: return once(variable) { .int(Int64(llm.inputText.utf8.count)) }
         case .outputBytes: return once(variable) { .int(Int64(llm.outputText.utf8.count)) }
-        case .cost: return .double(llm.cost?.usd ?? 0)
-        case .hasCost: return .bool(llm.cost != nil)
+        case .cost: return .double(addedCost ?? llm.cost?.usd ?? 0)
+        case .hasCost: return .bool(addedCost != nil || llm.cost != nil)
         case .root: return .bool(span.parentSpanID.isEmpty)
         case .streaming: return .bool(llm.isStreaming ?? false)
         case .duration: return .duration(nanoseconds: Self.distance(span.startTime, span.endTime))

@@ -2,7 +2,7 @@ import Redaction
 import SpanModel
 
 /// Redaction of a whole span: every text of it goes through the rules, those of a rule with `in` only where an attribute's name matches.
-struct SpanRedaction: Sendable {
+final class SpanRedaction: Sendable {
     private let redactor: Redactor
     /// The globs of each rule; empty is every text.
     private let globs: [[[UInt8]]]

@@ -27,11 +27,12 @@ public struct Dollars: Sendable, Hashable, Comparable, AdditiveArithmetic, Custo
 
     /// The nearest double, for where a cost is written.
     public var double: Double {
-        // Both exact, so their quotient is the nearest (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
-        if attodollars.magnitude <= 1 << 53 { return Double(attodollars) / 1e18 }
-        var value = attodollars
+        // In 64 bits, which hold nine dollars, as far as they go: of 128 both conversion and division are slow.
+        guard attodollars.magnitude <= Int64.max else { return Double(description) ?? .infinity }
+        var value = Int64(truncatingIfNeeded: attodollars)
         var digits = Self.fractionDigits
-        while digits > 0, value % 10 == 0 { (value, digits) = (value / 10, digits - 1) }
+        while value.magnitude > 1 << 53, digits > 0, value % 10 == 0 { (value, digits) = (value / 10, digits - 1) }
+        // Both exact, so their quotient is the nearest (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
         if value.magnitude <= 1 << 53 { return Double(value) / Self.powersOfTen[digits] }
         return Double(description) ?? .infinity
     }
