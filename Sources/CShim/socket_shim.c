@@ -1,12 +1,21 @@
 #define _GNU_SOURCE
 #include "tracefwd_socket.h"
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 enum { MOST = 64 };
+
+static void count_drops(int descriptor, struct tracefwd_datagrams *out) {
+    uint32_t counts[SK_MEMINFO_VARS];
+    socklen_t length = sizeof(counts);
+    if (getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, counts, &length) != 0 || length <= SK_MEMINFO_DROPS * sizeof(counts[0])) return;
+    out->dropped = counts[SK_MEMINFO_DROPS];
+    out->dropped_known = true;
+}
 
 int tracefwd_receive(int descriptor, uint8_t *buffer, size_t stride, unsigned most, struct tracefwd_datagrams *out) {
     struct mmsghdr messages[MOST];
@@ -30,7 +39,10 @@ int tracefwd_receive(int descriptor, uint8_t *buffer, size_t stride, unsigned mo
     }
     out->count = 0;
     int count = recvmmsg(descriptor, messages, most, MSG_DONTWAIT, NULL);
-    if (count < 0) return errno;
+    int error = count < 0 ? errno : 0;
+    // A datagram bears what was dropped before it; what was dropped behind the last one must be asked for.
+    if (count < (int)most) count_drops(descriptor, out);
+    if (count < 0) return error;
     out->count = (unsigned)count;
     for (int i = 0; i < count; i++) {
         struct msghdr *header = &messages[i].msg_hdr;
@@ -43,7 +55,10 @@ int tracefwd_receive(int descriptor, uint8_t *buffer, size_t stride, unsigned mo
         for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
             if (c->cmsg_level != SOL_SOCKET) continue;
             if (c->cmsg_type == SO_RXQ_OVFL) {
-                memcpy(&out->dropped, CMSG_DATA(c), sizeof(out->dropped));
+                uint32_t dropped;
+                memcpy(&dropped, CMSG_DATA(c), sizeof(dropped));
+                // Not back behind what was asked for: this one may have been queued before.
+                if (!out->dropped_known || (int32_t)(dropped - out->dropped) > 0) out->dropped = dropped;
                 out->dropped_known = true;
             } else if (c->cmsg_type == SCM_CREDENTIALS) {
                 struct ucred peer;

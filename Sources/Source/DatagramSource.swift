@@ -129,11 +129,11 @@ public final class DatagramSource: Sendable {
                     }
                 }
             }
+            countDrops(datagrams)
             guard code == 0, datagrams.count > 0 else { return false }
             let now = clock.wall()
             for index in 0..<Int(datagrams.count) { take(index, now) }
             _ = intake.append(wantsAck: false)
-            countDrops(datagrams)
             return true
         }
 
@@ -155,9 +155,10 @@ public final class DatagramSource: Sendable {
         /// The kernel's counter runs since the socket was made, modulo 2^32; after a restart on an inherited socket it does not begin at 0.
         private func countDrops(_ datagrams: tracefwd_datagrams) {
             guard datagrams.dropped_known else { return }
+            // What a datagram bears was counted when it was queued: it may be behind what the socket said of itself.
             let new = datagrams.dropped &- dropped
-            dropped = datagrams.dropped
             guard new > 0, new < 1 << 31 else { return }
+            dropped = datagrams.dropped
             counters.kernelDropped.wrappingAdd(Int(new), ordering: .relaxed)
             tell(.kernelDropped(intake.source, datagrams: Int(new)))
         }

@@ -18,7 +18,8 @@ struct tracefwd_datagrams {
     /// Of each: the sender's address as IPv4 in host order, where there is one, and its uid, where it is known (else UINT32_MAX).
     uint32_t *addresses;
     uint32_t *uids;
-    /// Datagrams that the kernel dropped on this socket since it was made, modulo 2^32 (SO_RXQ_OVFL); valid where dropped_known.
+    /// Datagrams that the kernel dropped on this socket since it was made, modulo 2^32 (SO_RXQ_OVFL; where nothing is left to read,
+    /// SO_MEMINFO); valid where dropped_known.
     uint32_t dropped;
     bool dropped_known;
 };
