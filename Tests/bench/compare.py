@@ -5,7 +5,7 @@
 
 BASE is built in release mode in a folder of its own below .bench/base, from what git has of it; the other side is the
 checkout as it is. A pair is a run of each, right after each other, the order alternating; a ratio is taken within a pair,
-and the table tells the median of the pairs with their range. A change is said to be one where all pairs but one in five
+and the table tells the median of the pairs with their range. A change is said to be one where all pairs but one in ten
 agree on its direction; else it is noise. The result is written to .bench/compare.json too.
 """
 
@@ -77,9 +77,11 @@ def run(binary: Path, tools: Path, options: Options) -> Figures:
 
 
 def verdict(ratios: list[float], more_is_better: bool) -> str:
-    """What the pairs agree on."""
+    """What the pairs agree on; a few of them agree by chance."""
+    if len(ratios) < 5:
+        return "too few pairs to tell"
     for is_more, agree in ((True, sum(ratio > 1 for ratio in ratios)), (False, sum(ratio < 1 for ratio in ratios))):
-        if agree >= len(ratios) * 0.8:
+        if agree >= len(ratios) * 0.9:
             return "better" if is_more == more_is_better else "WORSE"
     return "noise"
 
