@@ -173,12 +173,14 @@ struct RuleCompiler {
         do throws(PriceError) {
             let table = if let file = written?["file"] { try table(of: file) } else { try PriceTable.shipped() }
             guard let models = written?["models"] else { return PriceBook(table) }
-            let own = PriceValue(.map([.init(name: "models", value: PriceValue(models))]), at: "\(models.place)")
-            return PriceBook(table, own: try OwnPrices(own))
+            return PriceBook(table, own: try OwnPrices(PriceValue(models)))
         } catch {
             for mistake in error.mistakes {
-                let place = mistake.place == "\(written?.place ?? Place(file: ""))" ? "" : "\(mistake.place): "
-                if let written { mistakes.append(written.mistake("prices", "\(place)\(mistake.path): \(mistake.text)")) }
+                guard let written else { continue }
+                // Its place is this file's, or that of a price table beside it.
+                let piece = written.piece(at: mistake.place)
+                let place = piece == nil ? "\(mistake.place): " : ""
+                mistakes.append((piece ?? written).mistake("prices", "\(place)\(mistake.path): \(mistake.text)"))
             }
             return nil
         }

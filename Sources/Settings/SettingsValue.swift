@@ -42,6 +42,16 @@ public struct SettingsValue: Sendable, Equatable {
         return entries.first { $0.name == name }?.value
     }
 
+    /// The outermost piece that stands at `file:line:column`; nil where none does.
+    public func piece(at place: String) -> SettingsValue? {
+        if "\(self.place)" == place { return self }
+        return switch content {
+        case .empty, .text: nil
+        case .list(let items): items.lazy.compactMap { $0.piece(at: place) }.first
+        case .map(let entries): entries.lazy.compactMap { $0.value.piece(at: place) }.first
+        }
+    }
+
     /// The value as JSON on one line. A plain scalar is what YAML's core schema (YAML 1.2.2, section 10.3) takes it for, numbers with the
     /// digits that are written; one in quotes is a text.
     public var json: String {
