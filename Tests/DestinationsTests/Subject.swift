@@ -29,14 +29,25 @@ struct Subject: Sendable, CustomTestStringConvertible {
         Subject(yaml: "type: console", isHTTP: false), Subject(yaml: "type: console, format: json", isHTTP: false),
         Subject(yaml: "type: file, path: /tmp/spans.ndjson", isHTTP: false),
     ]
+    private static let partial = #"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"bad id"}}"#
+    private static let otlpAnswers = [
+        ContractAnswer(200, .delivered), ContractAnswer(204, .delivered), ContractAnswer(200, json: "{}", .delivered),
+        ContractAnswer(200, json: #"{"partialSuccess":{}}"#, .delivered),
+        ContractAnswer(200, json: #"{"partialSuccess":{"rejectedSpans":0,"errorMessage":"old names"}}"#, .delivered),
+        ContractAnswer(200, json: partial, spans: 1, .perSpan([.refused])),
+    ]
     private static let otlp = [
-        Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318'"),
-        Subject(yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318', encoding: json, compression: gzip, idempotent: true"),
+        Subject(
+            yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318'",
+            answers: otlpAnswers + [ContractAnswer(200, json: partial, .partialUnknown)]),
+        Subject(
+            yaml: "type: otlp, endpoint: 'http://127.0.0.1:4318', encoding: json, compression: gzip, idempotent: true",
+            answers: otlpAnswers + [ContractAnswer(200, json: partial, .refused)]),
     ]
     private static let webhooks = ["batch", "single", "ndjson", "otlp", "thin"].map { format in
         Subject(
             yaml: "type: webhook, url: 'https://example.com/', secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw], format: \(format)",
-            exceptions: [410])
+            exceptions: [410], answers: [ContractAnswer(410, .disable), ContractAnswer(422, .refused), ContractAnswer(409, .refused)])
     }
 }
 
