@@ -53,6 +53,8 @@ struct Batch: Sendable, Equatable {
     var notBefore: UInt64 = 0
     /// Monotonic nanoseconds before which a fallback is not asked to take it.
     var handOverAt: UInt64 = 0
+    /// The door that it was sent on to, where another did not take it (`Verdict.otherDoor`).
+    var door: Int?
     /// The last failure, for the dead letter that it may become.
     var lastReason = ""
     var lastDetail = ""
@@ -72,6 +74,8 @@ struct Batch: Sendable, Equatable {
         part.spans = spans[offsets]
         part.notBefore = 0
         part.failures = 0
+        // What refused the whole may have meant one span of it.
+        part.door = nil
         if suspect { part.failuresAmongSuccesses = Self.poisonFailures - 1 }
         part.deliveriesSeen = deliveriesSeen
         return part

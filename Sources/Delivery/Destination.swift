@@ -33,6 +33,15 @@ public struct Declaration: Sendable {
     public var order: Order
     /// Total time of a request where the platform's contract names one; otherwise the default of delivery.
     public var timeout: Duration?
+    /// The least that a batch waits for more spans, where requests are dear.
+    public var lingerMin: Duration = .zero
+    /// The ways in that the platform has (a path, an encoding), the best first, each as it is called in the journal. Empty: there is one.
+    public var doors: [String] = []
+    /// The hosts that take the same requests, the best first, as they may be shown. Empty: there is one. Another than the first is used
+    /// where connecting to it failed.
+    public var hosts: [String] = []
+    /// A limit of requests that other destinations have a part in.
+    public var sharedRate: SharedRate?
 
     /// A declaration; `stableBatches`, grouping and steps come with the first platforms that need them.
     public init(limits: BatchLimits, idempotent: Bool = false, order: Order = .none, timeout: Duration? = nil) {
@@ -43,17 +52,37 @@ public struct Declaration: Sendable {
     }
 }
 
+/// How often a platform may be asked by all destinations of one account together.
+public struct SharedRate: Sendable, Equatable {
+    /// The account, by a name that is no secret: destinations of equal names share the limit.
+    public var account: String
+    /// Most requests a second.
+    public var requestsPerSecond: Double
+    /// The doors that it holds for: this one and those behind it.
+    public var firstDoor: Int
+
+    /// A limit.
+    public init(account: String, requestsPerSecond: Double, firstDoor: Int = 0) {
+        self.account = account
+        self.requestsPerSecond = requestsPerSecond
+        self.firstDoor = firstDoor
+    }
+}
+
 /// What `encode` may use beside the spans: all of it an argument, so the function stays pure.
 public struct EncodeContext: Sendable {
     /// The destination's name in the configuration.
     public var destination: String
     /// The time of this attempt, nanoseconds of the Unix epoch.
     public var now: UInt64
+    /// Which of the declared doors it goes through, and to which of the hosts.
+    public var (door, host): (Int, Int)
 
     /// A context for one attempt.
-    public init(destination: String, now: UInt64) {
+    public init(destination: String, now: UInt64, door: Int = 0, host: Int = 0) {
         self.destination = destination
         self.now = now
+        (self.door, self.host) = (door, host)
     }
 }
 
@@ -93,14 +122,17 @@ public struct Request: Sendable {
     /// For platforms that answer per item: the span that an item's id belongs to, counted from the first of `spans`. The body is gone when
     /// the answer comes.
     public var spanOfItem: [String: Int] = [:]
+    /// Which of the declared doors it goes through.
+    public var door: Int
 
     /// A request for some spans of a batch.
-    public init(url: String, method: String = "POST", headers: [Header] = [], body: [UInt8], spans: Range<Int>) {
+    public init(url: String, method: String = "POST", headers: [Header] = [], body: [UInt8], spans: Range<Int>, door: Int = 0) {
         self.url = url
         self.method = method
         self.headers = headers
         self.body = body
         self.spans = spans
+        self.door = door
     }
 }
 
@@ -142,6 +174,9 @@ public enum Verdict: Sendable, Equatable {
     case pause(reason: String, detail: String)
     /// The destination is gone for good: it stops until a reload.
     case disable(reason: String, detail: String)
+    /// This door takes nothing of the kind, which proves that nothing was stored: the batch goes to another at once, one further on in
+    /// `Declaration.doors`. Where that one delivers, the others follow.
+    case otherDoor(Int, detail: String)
 }
 
 /// What became of one span, where the platform tells.

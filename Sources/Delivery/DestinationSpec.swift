@@ -155,6 +155,10 @@ public struct DestinationStatus: Sendable {
     public var requests: Int64 = 0
     /// Attempts that failed and are made again.
     public var retries: Int64 = 0
+    /// Times that requests went over to another door of the platform's.
+    public var doorChanges: Int64 = 0
+    /// Times that they went over to another host, there and back.
+    public var hostChanges: Int64 = 0
     /// Bytes of their bodies.
     public var requestBytes: Int64 = 0
     /// Spans that were delivered shorter than they are in the spool, as the platform's limits wanted it.

@@ -10,6 +10,8 @@ struct TransportError: Error, Equatable, CustomStringConvertible {
     var description: String
     /// Whether it took too long, which lowers the concurrency.
     var timedOut = false
+    /// Whether no connection came to be (name, port or TLS), so that nothing can have been stored.
+    var unreachable = false
 }
 
 /// What delivery needs of HTTP; libcurl in the daemon, a script in tests.
@@ -154,7 +156,12 @@ final class HTTPSender: HTTPTransport {
         guard code == CURLE_OK else {
             let detail = String(cString: transfer.errorText)
             let sentence = String(cString: curl_easy_strerror(code))
-            return .failure(TransportError(description: detail.isEmpty ? sentence : detail, timedOut: code == CURLE_OPERATION_TIMEDOUT))
+            // Of a request that was not even begun nothing can have been stored: its name, its port or TLS was in the way.
+            var sent = 0
+            tracefwd_curl_get_long(easy, CURLINFO_REQUEST_SIZE, &sent)
+            return .failure(
+                TransportError(
+                    description: detail.isEmpty ? sentence : detail, timedOut: code == CURLE_OPERATION_TIMEDOUT, unreachable: sent == 0))
         }
         var status = 0
         tracefwd_curl_get_long(easy, CURLINFO_RESPONSE_CODE, &status)

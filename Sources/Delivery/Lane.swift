@@ -46,6 +46,8 @@ final class Lane {
         var request: Request
         /// The fallback that it went to instead.
         var handedTo: String?
+        /// Which of the declared hosts it went to.
+        var host = 0
     }
 
     let consumer: Int64
@@ -82,6 +84,10 @@ final class Lane {
     /// Ids of the log that were left behind an outage, to be delivered when nothing newer waits (`catch_up: live_first`).
     var behind: ClosedRange<Int64>?
     var rate: RateLimit
+    /// The limit that it shares with others, and when it had its last turn there.
+    var (shared, turn): (SharedBucket?, Int64) = (nil, 0)
+    /// The door and the host that its requests take.
+    var detour = Detour()
     /// Since when nothing has succeeded though something was tried or held (monotonic nanoseconds).
     var failingSince: UInt64?
     /// It has left the configuration: what is in flight ends, nothing starts.
@@ -119,8 +125,9 @@ final class Lane {
         concurrency = Concurrency(workers: new.settings.workers)
         rate = RateLimit(requests: new.settings.requestsPerSecond, bytes: new.settings.bytesPerSecond)
         notBefore = 0
+        detour = Detour()
         if hold != .user { hold = nil }
-        for index in waiting.indices { waiting[index].notBefore = 0 }
+        for index in waiting.indices { (waiting[index].notBefore, waiting[index].door) = (0, nil) }
         // The batch that still takes spans in begins anew, by the new limits.
         if let open { nextID = open.first }
         open = nil
@@ -139,14 +146,27 @@ final class Lane {
 
     /// Whether anything at all may start at this time.
     func mayStart(now: UInt64) -> Bool {
-        guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit, now >= max(notBefore, rate.opensAt) else {
-            return false
-        }
+        guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit,
+            now >= max(notBefore, rate.opensAt, sharedOpensAt(now: now))
+        else { return false }
         switch hold {
         case nil: return true
         case .user, .disabled: return false
         case .platform(_, _, _, let probeAt, _): return now >= probeAt && ownFlights == 0
         }
+    }
+
+    /// Monotonic nanoseconds before which the limit that it shares lets nothing go.
+    private func sharedOpensAt(now: UInt64) -> UInt64 { isLimited(door: detour.door(now: now)) ? shared?.opensAt ?? 0 : 0 }
+
+    /// Whether the limit that it shares holds for a door.
+    func isLimited(door: Int) -> Bool { spec.destination.declaration.sharedRate.map { door >= $0.firstDoor } ?? false }
+
+    /// What an attempt is told. `door`: where the batch was sent on to; a reload may have taken that away.
+    func context(door: Int?, wall: UInt64, now: UInt64) -> EncodeContext {
+        let declared = max(1, spec.destination.declaration.doors.count)
+        let door = door.flatMap { $0 < declared ? $0 : nil } ?? detour.door(now: now)
+        return EncodeContext(destination: name, now: wall, door: door, host: detour.host(now: now))
     }
 
     /// A request is under way from now on.
@@ -237,14 +257,14 @@ final class Lane {
     /// When something is to be done though nothing happens; nil: when something happens. `sends`: whether anything may be started at all.
     func deadline(now: UInt64, lastID: Int64, sends: Bool) -> UInt64? {
         var next = summaryAt
-        if sends, let startsAt = startsAt(lastID: lastID) { next = min(next ?? .max, startsAt) }
+        if sends, let startsAt = startsAt(now: now, lastID: lastID) { next = min(next ?? .max, startsAt) }
         // Ageing is looked after once a second while there is a backlog.
         if cursor.position < lastID { next = min(next ?? .max, now + 1_000_000_000) }
         return next
     }
 
     /// When the next batch may start; nil where none may until something happens.
-    private func startsAt(lastID: Int64) -> UInt64? {
+    func startsAt(now: UInt64, lastID: Int64) -> UInt64? {
         guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit, breaker.state != .probing else { return nil }
         var holdUntil: UInt64 = 0
         switch hold {
@@ -254,7 +274,9 @@ final class Lane {
             guard ownFlights == 0 else { return nil }
             holdUntil = probeAt
         }
-        return readyAt(lastID: lastID).map { max(notBefore, rate.opensAt, breaker.opensAt ?? 0, holdUntil, $0) }
+        return readyAt(lastID: lastID).map {
+            max(notBefore, rate.opensAt, sharedOpensAt(now: now), breaker.opensAt ?? 0, holdUntil, $0)
+        }
     }
 
     /// When a batch is ready to go, but for what holds all of them; nil where there is none.

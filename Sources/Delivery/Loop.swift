@@ -18,6 +18,8 @@ final class Loop {
     private var guardian = WallClockGuard()
     private var nextToken: UInt64 = 1
     private var flights: [UInt64: Lane] = [:]
+    /// Limits of requests that several destinations share, by account.
+    private var sharedBuckets: [String: SharedBucket] = [:]
     /// Bytes of request bodies under way, over which a destination that has one already starts no other.
     private let budget: MemoryBudget
     /// The disk fails commits: what cannot be settled is not sent.
@@ -103,7 +105,7 @@ final class Loop {
         if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
         guard mayStart else { return }
         if let constant = lane.constant, !constant.delivers { return filter(lane, by: constant, through: lastID) }
-        while lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom {
+        while lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom, hasTurn(lane, now: now, lastID: lastID) {
             if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
                 send(live, by: lane, now: now)
                 continue
@@ -127,6 +129,15 @@ final class Loop {
             } else {
                 return
             }
+        }
+    }
+
+    /// Whether no other destination that could go now has waited longer for the limit that they share.
+    private func hasTurn(_ lane: Lane, now: UInt64, lastID: Int64) -> Bool {
+        guard let shared = lane.shared, lane.isLimited(door: lane.detour.door(now: now)) else { return true }
+        return !lanes.contains { other in
+            other !== lane && other.shared === shared && other.turn < lane.turn && other.isLimited(door: other.detour.door(now: now))
+                && (other.inFlight.isEmpty || budget.hasRoom) && other.startsAt(now: now, lastID: lastID).map { $0 <= now } ?? false
         }
     }
 
@@ -376,7 +387,8 @@ final class Loop {
 
     /// Sends a batch of a lane to its own destination, or to the one that takes its place.
     private func send(_ batch: Batch, by lane: Lane, to other: Lane? = nil, now: UInt64) {
-        let spec = (other ?? lane).spec
+        let target = other ?? lane
+        let spec = target.spec
         var batch = batch
         if case .log(let spans) = batch.spans, lane.isStale(spans) {
             do throws(SpoolError) {
@@ -405,9 +417,11 @@ final class Loop {
             guard outgoing.count == views.count else {
                 return batch.isOfLog ? vanished(batch, found: outgoing, lane) : routesHaveNone(batch, sent: outgoing, lane)
             }
+            // The door that its own destination sent it on to is none of another's.
+            let context = target.context(door: other == nil ? batch.door : nil, wall: clock.wall(), now: now)
             let requests: [Request]
             do throws(EncodeError) {
-                requests = try spec.destination.encode(outgoing, EncodeContext(destination: spec.name, now: clock.wall()))
+                requests = try spec.destination.encode(outgoing, context)
             } catch {
                 // What only the fallback cannot write waits for its own destination.
                 if other != nil { return keepFromFallback(batch, lane, now) }
@@ -421,7 +435,7 @@ final class Loop {
                 lane.breaker.probeInconclusive(now: now)
                 return
             }
-            start(request, batch, views, lane, to: other, now)
+            start(request, batch, views, lane, to: other, host: context.host, now)
         } catch {
             lane.waiting.append(batch)
             lane.breaker.probeInconclusive(now: now)
@@ -429,18 +443,21 @@ final class Loop {
         }
     }
 
-    private func start(_ request: Request, _ batch: Batch, _ views: [SpanView], _ lane: Lane, to other: Lane?, _ now: UInt64) {
+    private func start(
+        _ request: Request, _ batch: Batch, _ views: [SpanView], _ lane: Lane, to other: Lane?, host: Int, _ now: UInt64
+    ) {
         let target = other ?? lane
         let token = nextToken
         nextToken += 1
         var flight = Lane.Flight(
             batch: batch, spanBytes: views.map(\.entry.length), bodyBytes: request.body.count, sentAt: now,
-            destination: target.spec.destination, request: request, handedTo: other?.name)
+            destination: target.spec.destination, request: request, handedTo: other?.name, host: host)
         flight.request.body = []
         // A large body of HTTP lies in a file while it is under way.
         let lies = if case .http = target.spec.destination.outlet { flight.bodyBytes >= RequestBody.spillBytes } else { false }
         flight.leasedBytes = lies ? 0 : flight.bodyBytes
         target.rate.spend(bytes: flight.bodyBytes, now: now)
+        if let shared = target.shared, target.isLimited(door: request.door) { target.turn = shared.spend(now: now) }
         lane.started(token, flight)
         flights[token] = lane
         budget.leaseAnyway(flight.leasedBytes)
@@ -541,6 +558,7 @@ final class Loop {
             verdict = isSink ? .delivered() : flight.destination.judge(response, to: flight.request)
         case .failure(let error):
             verdict = .retry(detail: error.description, throttle: error.timedOut)
+            if error.unreachable, flight.handedTo == nil { takeNextHost(lane, after: flight.host, error.description, now) }
         }
         lane.status.statusClasses[status / 100, default: 0] += 1
         lane.status.latency.add(nanoseconds: latency)
@@ -604,7 +622,10 @@ final class Loop {
         case .retry(let after, let detail, let throttle):
             retry(batch, after: after, status: status, detail: detail, throttle: throttle, lane, now)
         case .pause(let reason, let detail):
-            if !giveUp(flight.batch, lane) { lane.waiting.append(flight.batch) }
+            // Behind the last door the first one is tried again.
+            batch = flight.batch
+            batch.door = nil
+            if !giveUp(batch, lane) { lane.waiting.append(batch) }
             lane.breaker.probeInconclusive(now: now)
             hold(lane, reason: reason, detail: detail, status: status, now)
         case .disable(let reason, let detail):
@@ -613,7 +634,33 @@ final class Loop {
             failed(lane, detail)
             lane.hold = .disabled(reason: reason, detail: detail)
             tell(.paused(destination: lane.name, reason: reason, status: status, detail: detail, probe: nil))
+        case .otherDoor(let door, let detail):
+            precondition(door > flight.request.door, "doors are tried in their order, or a batch might go round for ever")
+            batch = flight.batch
+            batch.door = door
+            (batch.lastReason, batch.lastDetail, batch.lastStatus) = ("http_\(status)", brief(detail), status)
+            if !giveUp(batch, lane) { lane.waiting.append(batch) }
+            lane.breaker.probeInconclusive(now: now)
         }
+    }
+
+    /// A batch was delivered: where it had been sent on to another door, those that follow go there too.
+    private func takeDoor(_ lane: Lane, of flight: Lane.Flight, _ now: UInt64) {
+        // After a reload the doors may be others.
+        let doors = lane.spec.destination.declaration.doors
+        guard let door = flight.batch.door, doors == flight.destination.declaration.doors,
+            lane.detour.delivered(sentOnTo: door, now: now)
+        else { return }
+        lane.status.doorChanges += 1
+        tell(.note(destination: lane.name, text: "goes by \(doors[door]) for an hour (the one before it: \(flight.batch.lastDetail))"))
+    }
+
+    /// Connecting to a host failed: the next one is asked, where there is one.
+    private func takeNextHost(_ lane: Lane, after host: Int, _ detail: String, _ now: UInt64) {
+        let hosts = lane.spec.destination.declaration.hosts
+        guard lane.detour.unreachable(host, of: hosts.count, now: now) else { return }
+        lane.status.hostChanges += 1
+        tell(.note(destination: lane.name, text: "goes to \(hosts[lane.detour.host(now: now)]), since connecting failed: \(brief(detail))"))
     }
 
     /// The platform is there and judged: whatever held the destination up is over.
@@ -645,6 +692,7 @@ final class Loop {
         lane.deliveries += 1
         lane.deliveredSpans += Int64(offsets.count)
         lane.status.lastDeliveredAt = clock.wall()
+        takeDoor(lane, of: flight, clock.monotonic())
         tell(
             .delivered(
                 destination: lane.name, spans: offsets.count, bytes: Int(bytes), milliseconds: Int(latency / 1_000_000),
@@ -750,6 +798,8 @@ final class Loop {
         let wait = backoff(
             attempt: batch.failures, base: settings.backoffBase, cap: settings.backoffMax, retryAfter: after, using: &random)
         batch.notBefore = now + wait.nanosecondsClamped
+        // Too many requests are everybody's, not this batch's.
+        if status == 429 { lane.notBefore = max(lane.notBefore, batch.notBefore) }
         lane.waiting.append(batch)
         tell(
             .retrying(
@@ -971,8 +1021,22 @@ final class Loop {
         for consumer in log.status.consumers.values where consumer.state != .retired && lane(consumer: consumer.id) == nil {
             try log.set(.retired, of: consumer.id)
         }
+        shareBuckets()
         let letters = try reader.nextLetterAt()
         for lane in lanes { lane.letterAt = letters[lane.consumer] }
+    }
+
+    /// Gives destinations of one account their common limit, which a reload does not fill.
+    private func shareBuckets() {
+        var used: [String: SharedBucket] = [:]
+        for lane in lanes {
+            lane.shared = lane.spec.destination.declaration.sharedRate.map { shared in
+                let bucket = used[shared.account] ?? sharedBuckets[shared.account] ?? SharedBucket(shared)
+                used[shared.account] = bucket
+                return bucket
+            }
+        }
+        sharedBuckets = used
     }
 
     /// Whether this is the lane of a destination, by its name or by the one that it had before.

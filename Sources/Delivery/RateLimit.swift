@@ -39,3 +39,21 @@ struct RateLimit: Sendable, Equatable {
     /// Monotonic nanoseconds before which no request starts.
     var opensAt: UInt64 { max(requests?.opensAt(least: 1) ?? 0, bytes?.opensAt(least: 0) ?? 0) }
 }
+
+/// A limit that several destinations have a part in (`SharedRate`), on delivery's thread. Who has waited longest comes first.
+final class SharedBucket {
+    private var rate: RateLimit
+    private var turn: Int64 = 0
+
+    init(_ shared: SharedRate) { rate = RateLimit(requests: shared.requestsPerSecond, bytes: nil) }
+
+    /// Monotonic nanoseconds before which no request starts.
+    var opensAt: UInt64 { rate.opensAt }
+
+    /// Counts a request. What comes back is greater each time: the caller's turn, by which it stands behind those with a smaller one.
+    func spend(now: UInt64) -> Int64 {
+        rate.spend(bytes: 0, now: now)
+        turn += 1
+        return turn
+    }
+}

@@ -125,6 +125,12 @@ struct MetricsPage {
         each("tracefwd_destination_request_bytes_total", "counter", "Bytes of request bodies since the start.", &self) {
             Double($0.requestBytes)
         }
+        each("tracefwd_destination_door_changes_total", "counter", "Times that requests took to another door of the platform.", &self) {
+            Double($0.doorChanges)
+        }
+        each("tracefwd_destination_host_changes_total", "counter", "Times that they took to another host, there and back.", &self) {
+            Double($0.hostChanges)
+        }
         each(
             "tracefwd_destination_cut_spans_total", "counter",
             "Spans delivered shorter than stored, for the platform's limits, since the start.", &self

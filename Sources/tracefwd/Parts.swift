@@ -71,7 +71,7 @@ extension DeliverySettings {
                 spans: min(settings.spansMax ?? min(500, own.spans), own.spans), bytes: min(settings.bytesMax ?? own.bytes, own.bytes)),
             backlog: BacklogLimit(bytes: Int64(settings.backlogMax.bytes(of: spoolBytes)), expires: settings.backlogWhenFull == .expire))
         isEnabled = settings.isEnabled
-        linger = settings.linger
+        linger = max(settings.linger, declaration.lingerMin)
         workers = settings.workers
         connectTimeout = settings.http?.connectTimeout ?? connectTimeout
         timeout = settings.timeout ?? declaration.timeout ?? timeout

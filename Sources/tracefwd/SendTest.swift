@@ -92,6 +92,7 @@ struct TestSpanReport {
         case .tooLarge: (false, "finds it too large, which it is not; is a proxy between?")
         case .pause(_, let detail): (false, "\(detail); the daemon would pause until that is mended")
         case .disable(_, let detail): (false, "\(detail); the daemon would stop sending there")
+        case .otherDoor(_, let detail): (false, "\(detail); the daemon would try the platform's next door")
         }
     }
 }

@@ -180,7 +180,14 @@ struct HTTPSenderTests {
                 continue
             }
             #expect(!error.description.isEmpty && !error.timedOut)
+            #expect(error.unreachable == !servers.map(\.url).contains(url), "\(url): \(error)")
         }
+        // TLS with a server that has none; a server that takes the connection and says nothing.
+        let plain = try exchange(sender, request("https://127.0.0.1:\(servers[3].port)/"))
+        if case .failure(let error) = plain { #expect(error.unreachable, "\(error)") } else { Issue.record("an answer: \(plain)") }
+        let silent = LoopbackServer { _ in [.pause(.seconds(2)), .close] }
+        let late = try exchange(sender, request(silent.url), total: .milliseconds(300))
+        if case .failure(let error) = late { #expect(error.timedOut && !error.unreachable) } else { Issue.record("an answer: \(late)") }
         let well = LoopbackServer { _ in [.response("200 OK")] }
         #expect(try exchange(sender, request(well.url)).get().status == 200)
     }

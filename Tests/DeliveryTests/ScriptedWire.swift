@@ -16,6 +16,8 @@ struct Sent {
 enum Answer {
     case status(Int, headers: [String: String] = [:], body: String = "", after: Duration = .milliseconds(10))
     case networkError(after: Duration = .milliseconds(10))
+    /// No connection comes to be.
+    case unreachable
     /// The platform takes what it was sent, and the connection ends before anybody hears of it.
     case lostAnswer(after: Duration = .milliseconds(10))
     /// No answer until the request's own time is over.
@@ -53,6 +55,7 @@ final class ScriptedWire: HTTPTransport {
         let wait: Duration
         switch answer {
         case .status(_, _, _, let after), .networkError(let after), .lostAnswer(let after): wait = min(after, timeouts.total)
+        case .unreachable: wait = .milliseconds(10)
         case .hang: wait = timeouts.total
         }
         underWay.append((one, now + wait.nanosecondsClamped, answer))
@@ -72,7 +75,8 @@ final class ScriptedWire: HTTPTransport {
             case .lostAnswer:
                 take(sent, Response(status: 200), heard: false)
                 return (sent.token, .failure(TransportError(description: "connection reset")))
-            case .networkError: return (sent.token, .failure(TransportError(description: "connection refused")))
+            case .networkError: return (sent.token, .failure(TransportError(description: "connection reset")))
+            case .unreachable: return (sent.token, .failure(TransportError(description: "connection refused", unreachable: true)))
             case .hang: return (sent.token, .failure(TransportError(description: "timed out", timedOut: true)))
             }
         }

@@ -5,7 +5,8 @@ import Spool
 @testable import Delivery
 
 /// A platform of the tests. A request's body is the numbers of its spans, a response says by its status what DESIGN.md section 5 has in its
-/// table; 207 judges span by span (`d`elivered, re`f`used, `r`etry), 206 refuses `refused` of them and does not say which.
+/// table; 207 judges span by span (`d`elivered, re`f`used, `r`etry), 206 refuses `refused` of them and does not say which, 421 sends on to the
+/// next door.
 struct TestDestination: Destination {
     static let type = "test"
     var declaration = Declaration(limits: BatchLimits(spans: 10, bytes: 10_000))
@@ -23,7 +24,9 @@ struct TestDestination: Destination {
         if let span = numbers.firstIndex(where: unencodable.contains) { throw EncodeError(span: span, reason: "no_form") }
         return stride(from: 0, to: numbers.count, by: min(requestSpans, numbers.count)).map { from in
             let spans = from..<from + min(requestSpans, numbers.count - from)
-            return Request(url: context.destination, body: Array(numbers[spans].map(String.init).joined(separator: " ").utf8), spans: spans)
+            return Request(
+                url: context.destination, headers: [Header("host", "\(context.host)")],
+                body: Array(numbers[spans].map(String.init).joined(separator: " ").utf8), spans: spans, door: context.door)
         }
     }
 
@@ -38,6 +41,8 @@ struct TestDestination: Destination {
         case 401, 403: return .pause(reason: "unauthorized", detail: detail)
         case 410: return .disable(reason: "gone", detail: detail)
         case 413: return .tooLarge
+        case 421 where request.door + 1 < declaration.doors.count: return .otherDoor(request.door + 1, detail: detail)
+        case 421: return .pause(reason: "not_found", detail: detail)
         case 408, 429, 500..<600: return .retry(after: after, detail: detail, throttle: response.status == 429)
         default: return .refused(reason: "http_\(response.status)", detail: detail)
         }

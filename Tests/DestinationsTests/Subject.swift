@@ -59,7 +59,7 @@ struct ContractAnswer: Sendable, CustomTestStringConvertible {
 
     /// A verdict without its words.
     enum Kind: Sendable, Equatable {
-        case delivered, perSpan([SpanFate]), partialUnknown, retry, refused, tooLarge, pause, disable
+        case delivered, perSpan([SpanFate]), partialUnknown, retry, refused, tooLarge, pause, disable, otherDoor
     }
     enum SpanFate: Sendable, Equatable { case delivered, refused, retry }
 
@@ -93,6 +93,7 @@ extension Verdict {
         case .tooLarge: .tooLarge
         case .pause: .pause
         case .disable: .disable
+        case .otherDoor: .otherDoor
         }
     }
 }
