@@ -98,19 +98,24 @@ struct OTLP: RegisteredDestination {
 
     func judge(_ response: Response, to request: Request) -> Verdict {
         guard 200..<300 ~= response.status else { return byStatus(response, to: request) }
-        guard let partial = PartialSuccess(response, sent: encoding) else {
-            // A login page, or somebody else's server: by the protocol it is a delivery, and a person should know.
-            let isPage = response.mediaType == .other("text/html")
-            return .delivered(
-                note: isPage ? "answered \(response.status) with text/html, not as a collector does; check its endpoint" : nil)
-        }
-        guard partial.rejected > 0 else { return .delivered(note: partial.message.isEmpty ? nil : partial.message) }
-        let detail = partial.message.isEmpty ? "\(partial.rejected) of \(request.spans.count) spans refused" : partial.message
-        if partial.rejected >= request.spans.count {
-            return .perSpan(Array(repeating: .refused(reason: "partial", detail: detail), count: request.spans.count))
-        }
-        return isIdempotent ? .refused(reason: "partial", detail: detail) : .partialUnknown(refused: partial.rejected, detail: detail)
+        return judgeOTLPSuccess(response, to: request, sent: encoding, isIdempotent: isIdempotent)
     }
+}
+
+/// What a 2xx of an OTLP door means (contract `otlp`, A.4).
+func judgeOTLPSuccess(_ response: Response, to request: Request, sent encoding: OTLP.Encoding, isIdempotent: Bool) -> Verdict {
+    guard let partial = PartialSuccess(response, sent: encoding) else {
+        // A login page, or somebody else's server: by the protocol it is a delivery, and a person should know.
+        let isPage = response.mediaType == .other("text/html")
+        return .delivered(
+            note: isPage ? "answered \(response.status) with text/html, not as a collector does; check its endpoint" : nil)
+    }
+    guard partial.rejected > 0 else { return .delivered(note: partial.message.isEmpty ? nil : partial.message) }
+    let detail = partial.message.isEmpty ? "\(partial.rejected) of \(request.spans.count) spans refused" : partial.message
+    if partial.rejected >= request.spans.count {
+        return .perSpan(Array(repeating: .refused(reason: "partial", detail: detail), count: request.spans.count))
+    }
+    return isIdempotent ? .refused(reason: "partial", detail: detail) : .partialUnknown(refused: partial.rejected, detail: detail)
 }
 
 /// A request's body in either encoding.

@@ -9,6 +9,7 @@ public import Settings
 let registry: [any RegisteredDestination.Type] = [
     Console.self,
     FileDestination.self,
+    KeywordsAI.self,
     Langfuse.self,
     OTLP.self,
     Webhook.self,
@@ -16,6 +17,8 @@ let registry: [any RegisteredDestination.Type] = [
 
 /// What a destination type is for the configuration.
 protocol RegisteredDestination: Destination {
+    /// Other words for it after `type:`.
+    static var aliases: [String] { get }
     /// One sentence for a person.
     static var doc: String { get }
     /// Whether it sends over HTTP.
@@ -29,17 +32,18 @@ protocol RegisteredDestination: Destination {
 }
 
 extension RegisteredDestination {
+    static var aliases: [String] { [] }
     static func check(_ section: Section) -> [Mistake] { [] }
 }
 
 /// The types as the configuration knows them.
-public let destinationTypes: [DestinationType] = registry.map { type in
-    DestinationType(type.type, http: type.http, type.doc, keys: type.keys, check: type.check)
+public let destinationTypes: [DestinationType] = registry.flatMap { type in
+    ([type.type] + type.aliases).map { DestinationType($0, http: type.http, type.doc, keys: type.keys, check: type.check) }
 }
 
 /// The destination that some settings describe.
 public func makeDestination(_ settings: DestinationSettings) -> any Destination {
-    guard let type = registry.first(where: { $0.type == settings.type }) else {
+    guard let type = registry.first(where: { $0.type == settings.type || $0.aliases.contains(settings.type) }) else {
         preconditionFailure("\(settings.name): loaded settings have a type that is not registered: \(settings.type)")
     }
     return type.init(settings)
