@@ -187,6 +187,8 @@ final class Loop {
         while lane.nextID <= lastID || lane.open != nil {
             var open =
                 lane.open ?? Lane.Open(first: lane.nextID, since: now, selection: lane.constant == nil ? .init(rules: lane.rules) : nil)
+            // It moves: what it has gathered is not to be copied at each turn.
+            lane.open = nil
             var complete = false
             scan: while lane.nextID <= lastID {
                 // Ids that were settled before a restart are stepped over.
@@ -245,7 +247,6 @@ final class Loop {
                 lane.open = open
                 return nil
             }
-            lane.open = nil
             guard open.spans > 0 else {
                 lane.settle(open.gathered, .delivered, bytes: 0, in: log)
                 lane.nextID = max(lane.nextID, lane.cursor.position + 1)

@@ -23,7 +23,8 @@ public final class Router {
     private var newModels: [String] = []
     private let workspace = RedactionWorkspace()
     private var enrichment: Enrichment?
-    private var cache = RoutedSegments(bytesMax: 16 << 20)
+    /// For destinations that read the same segments at about the same time: one that lags has its own pass.
+    private var cache = RoutedSegments(bytesMax: 4 << 20)
 
     /// A router of its own for a thread. What the one before it has counted goes on.
     public init(_ rules: Rules, after before: Router? = nil) {
