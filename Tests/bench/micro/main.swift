@@ -81,10 +81,11 @@ func deliver(spans: Int) throws {
         var settings = DeliverySettings(limits: limits, backlog: BacklogLimit(bytes: 1 << 40, expires: false))
         settings.start = .beginning
         settings.workers = 1
-        try engine.apply([
-            DestinationSpec(
-                name: "nowhere", type: Nowhere.type, destination: Nowhere(), settings: settings)
-        ], rules: Rules(everythingTo: ["nowhere"]))
+        try engine.apply(
+            [
+                DestinationSpec(
+                    name: "nowhere", type: Nowhere.type, destination: Nowhere(), settings: settings)
+            ], rules: Rules(everythingTo: ["nowhere"]))
         ended.wait { $0 ? .go(()) : .sleep }
         engine.stop(drain: .seconds(1))
     }
