@@ -160,22 +160,20 @@ private final class Interrupts {
     nonisolated(unsafe) private static var thread = pthread_self()
     nonisolated(unsafe) private static var passed = 0
     nonisolated(unsafe) private static var failing = Int.max
-    private static let opened:
-        @convention(c) (OpaquePointer?, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, OpaquePointer?) -> Int32 = {
-            connection, _, _ in
-            guard pthread_equal(Interrupts.thread, pthread_self()) != 0 else { return SQLITE_OK }
-            sqlite3_progress_handler(connection, 1, { _ in Interrupts.step() }, nil)
-            return SQLITE_OK
-        }
 
     init() {
         Self.thread = pthread_self()
-        sqlite3_auto_extension(unsafeBitCast(Self.opened, to: (@convention(c) () -> Void).self))
+        Database.opened.withLock {
+            $0 = { connection in
+                guard pthread_equal(Interrupts.thread, pthread_self()) != 0 else { return }
+                sqlite3_progress_handler(connection, 1, { _ in Interrupts.step() }, nil)
+            }
+        }
     }
 
     var count: Int { Self.passed }
     func begin(at failing: Int) { (Self.passed, Self.failing) = (0, failing) }
-    func end() { sqlite3_cancel_auto_extension(unsafeBitCast(Self.opened, to: (@convention(c) () -> Void).self)) }
+    func end() { Database.opened.withLock { $0 = nil } }
 
     private static func step() -> Int32 {
         passed += 1
