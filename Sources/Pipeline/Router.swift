@@ -73,10 +73,13 @@ public final class Router {
 
     /// What is kept says at which rate, so that a platform can weigh its counts.
     private func mark(_ draft: inout SpanDraft, by sampler: Sampler, _ span: SpanFields, _ route: Int) {
-        guard case .kept(var threshold, let keep) = decision(of: sampler, span, route) else { return }
-        threshold = max(threshold, TraceState.threshold(in: span.traceState) ?? 0)
+        guard case .kept(var rate, var threshold, let keep) = decision(of: sampler, span, route) else { return }
+        // A threshold that is higher already is never lowered: the smaller probability is the whole one.
+        if let before = TraceState.threshold(in: span.traceState), before > threshold {
+            (rate, threshold) = (Sampler.probability(of: before), before)
+        }
         draft.traceState = TraceState.setting(threshold: threshold, in: span.traceState)
-        draft.set(Array("tracefwd.sampling.rate".utf8), AnyValueBytes.double(Sampler.probability(of: threshold)))
+        draft.set(Array("tracefwd.sampling.rate".utf8), AnyValueBytes.double(rate))
         if let keep { draft.set(Array("tracefwd.sampling.reason".utf8), AnyValueBytes.string("keep[\(keep)]")) }
     }
 

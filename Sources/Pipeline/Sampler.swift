@@ -13,8 +13,9 @@ struct Sampler: Sendable {
 
     /// What becomes of a span.
     enum Decision: Equatable {
-        /// It goes on: `threshold` of 2^56 is what its trace's number is at least, `keep` the condition that kept it whatever the rate.
-        case kept(threshold: UInt64, keep: Int?)
+        /// It goes on: `rate` is the probability, `threshold` of 2^56 what its trace's number is at least, `keep` the condition that kept
+        /// it whatever the rate.
+        case kept(rate: Double, threshold: UInt64, keep: Int?)
         case out
     }
 
@@ -58,29 +59,30 @@ struct Sampler: Sendable {
     func decide(_ activation: SpanActivation, randomness: UInt64, fails: (Program, EvaluationError) -> Void) -> Decision {
         for (index, condition) in keep.enumerated() {
             do throws(EvaluationError) {
-                if try condition.test(activation) { return .kept(threshold: 0, keep: index) }
+                if try condition.test(activation) { return .kept(rate: 1, threshold: 0, keep: index) }
             } catch {
                 fails(condition, error)
             }
         }
-        let threshold = threshold(activation, fails)
-        return randomness >= threshold ? .kept(threshold: threshold, keep: nil) : .out
+        let rate = probability(activation, fails)
+        let threshold = Self.threshold(of: rate)
+        return randomness >= threshold ? .kept(rate: rate, threshold: threshold, keep: nil) : .out
     }
 
-    private func threshold(_ activation: SpanActivation, _ fails: (Program, EvaluationError) -> Void) -> UInt64 {
+    private func probability(_ activation: SpanActivation, _ fails: (Program, EvaluationError) -> Void) -> Double {
         switch rate {
-        case .number(let rate): return Self.threshold(of: rate)
+        case .number(let rate): return rate
         case .program(let program):
             do throws(EvaluationError) {
                 let share = try program.evaluate(activation) { value, _ throws(EvaluationError) -> Double in
                     guard case .double(let share) = value, !share.isNaN else { throw EvaluationError(.noSuchOverload) }
                     return share
                 }
-                return Self.threshold(of: share)
+                return min(max(share, 0), 1)
             } catch {
                 // What cannot be decided is not thrown away.
                 fails(program, error)
-                return 0
+                return 1
             }
         }
     }

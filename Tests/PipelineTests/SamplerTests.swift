@@ -46,6 +46,8 @@ struct SamplerTests {
         "what is kept says at which rate",
         arguments: [
             ("0.5", #""trace_id":"4bf92f3577b34da6a3ffffffffffffff""#, "ot=th:8", 0.5, nil),
+            // The rate as it is configured, not what the rounded threshold stands for.
+            ("0.1", #""trace_id":"4bf92f3577b34da6a3ffffffffffffff""#, "ot=th:e6666666666668", 0.1, nil),
             (
                 "{rate: 0.25}", #""trace_id":"4bf92f3577b34da6a3ffffffffffffff","trace_state":"a=1,ot=rv:ffffffffffffff;th:4,b=2""#,
                 "ot=th:c;rv:ffffffffffffff,a=1,b=2", 0.25, nil
