@@ -9,6 +9,43 @@ func backoff(attempt: Int, base: Duration, cap: Duration, retryAfter: Duration?,
     return max(ceiling * Double.random(in: 0..<1, using: &random), min(base, cap) / 2)
 }
 
+/// The wait after a 429 of a platform that never says how long: it doubles with every 429 in a row, and nothing is drawn from it, since what
+/// ends it is a window of the platform's.
+public struct ThrottleWait: Sendable, Equatable {
+    /// After the first.
+    public var base: Duration
+    /// Never longer.
+    public var cap: Duration
+
+    /// A wait from `base` to `cap`.
+    public init(base: Duration, cap: Duration) { (self.base, self.cap) = (base, cap) }
+
+    /// The wait after `count` of them in a row.
+    func wait(after count: Int) -> Duration { min(base * (1 << min(max(count, 1) - 1, 20)), cap) }
+}
+
+/// How often in a row a destination has been told 429, and until when that holds.
+struct Throttle: Sendable, Equatable {
+    let wait: ThrottleWait
+    private var count = 0
+    /// Monotonic nanoseconds.
+    private var until: UInt64 = 0
+
+    init(_ wait: ThrottleWait) { self.wait = wait }
+
+    /// It was told so now: what is left of the wait. Requests that were under way with the first say nothing new.
+    mutating func refused(now: UInt64) -> Duration {
+        if now >= until {
+            count += 1
+            until = now + wait.wait(after: count).nanosecondsClamped
+        }
+        return .nanoseconds(Int64(until - now))
+    }
+
+    /// A request was taken.
+    mutating func answered() { count = 0 }
+}
+
 /// When a destination is asked again though nothing has succeeded: opened by failures in a row, tried by one batch, closed by a success.
 struct CircuitBreaker: Sendable, Equatable {
     /// What may be sent now.

@@ -42,13 +42,22 @@ public struct Declaration: Sendable {
     public var hosts: [String] = []
     /// A limit of requests that other destinations have a part in.
     public var sharedRate: SharedRate?
+    /// How long the destination is left alone after a 429 that does not say it; nil: as after any failure.
+    public var throttleWait: ThrottleWait?
+    /// Set where the platform shows no span whose parent never comes: delivery remembers parents, `EncodeContext.parents` has them.
+    public var parents: SpanLink.RemoteParent?
 
     /// A declaration; `stableBatches`, grouping and steps come with the first platforms that need them.
-    public init(limits: BatchLimits, idempotent: Bool = false, order: Order = .none, timeout: Duration? = nil) {
+    public init(
+        limits: BatchLimits, idempotent: Bool = false, order: Order = .none, timeout: Duration? = nil, throttleWait: ThrottleWait? = nil,
+        parents: SpanLink.RemoteParent? = nil
+    ) {
         self.limits = limits
         self.idempotent = idempotent
         self.order = order
         self.timeout = timeout
+        self.throttleWait = throttleWait
+        self.parents = parents
     }
 }
 
@@ -77,12 +86,15 @@ public struct EncodeContext: Sendable {
     public var now: UInt64
     /// Which of the declared doors it goes through, and to which of the hosts.
     public var (door, host): (Int, Int)
+    /// What the destination has got of the traces' trees, where it declares that it needs to know; nil otherwise.
+    public var parents: ParentMemory?
 
     /// A context for one attempt.
-    public init(destination: String, now: UInt64, door: Int = 0, host: Int = 0) {
+    public init(destination: String, now: UInt64, door: Int = 0, host: Int = 0, parents: ParentMemory? = nil) {
         self.destination = destination
         self.now = now
         (self.door, self.host) = (door, host)
+        self.parents = parents
     }
 }
 

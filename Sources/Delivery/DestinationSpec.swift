@@ -163,6 +163,8 @@ public struct DestinationStatus: Sendable {
     public var requestBytes: Int64 = 0
     /// Spans that were delivered shorter than they are in the spool, as the platform's limits wanted it.
     public var cutSpans: Int64 = 0
+    /// Spans that were sent under a parent that has not been delivered; nil where the platform does not need it.
+    public var orphans: Int64?
     /// Requests by the hundred of their status, 0 for none (network).
     public var statusClasses: [Int: Int64] = [:]
     /// Answer times.

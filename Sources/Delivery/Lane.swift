@@ -48,6 +48,8 @@ final class Lane {
         var handedTo: String?
         /// Which of the declared hosts it went to.
         var host = 0
+        /// Where its spans hang, as they were sent; empty where the platform does not need to know.
+        var links: [SpanLink?] = []
     }
 
     let consumer: Int64
@@ -88,6 +90,10 @@ final class Lane {
     var (shared, turn): (SharedBucket?, Int64) = (nil, 0)
     /// The door and the host that its requests take.
     var detour = Detour()
+    /// 429s in a row, where the platform never says how long to wait.
+    var throttle: Throttle?
+    /// What it has got of the traces' trees, where the platform shows no span without its parent.
+    var parents: ParentMemory?
     /// Since when nothing has succeeded though something was tried or held (monotonic nanoseconds).
     var failingSince: UInt64?
     /// It has left the configuration: what is in flight ends, nothing starts.
@@ -113,6 +119,7 @@ final class Lane {
         concurrency = Concurrency(workers: spec.settings.workers)
         rate = RateLimit(requests: spec.settings.requestsPerSecond, bytes: spec.settings.bytesPerSecond)
         if consumer.state == .paused { hold = .user }
+        applyDeclaration()
         apply(rules)
     }
 
@@ -124,6 +131,7 @@ final class Lane {
         breaker = CircuitBreaker(failuresMax: new.settings.breakerFailures)
         concurrency = Concurrency(workers: new.settings.workers)
         rate = RateLimit(requests: new.settings.requestsPerSecond, bytes: new.settings.bytesPerSecond)
+        applyDeclaration()
         notBefore = 0
         detour = Detour()
         if hold != .user { hold = nil }
@@ -131,6 +139,13 @@ final class Lane {
         // The batch that still takes spans in begins anew, by the new limits.
         if let open { nextID = open.first }
         open = nil
+    }
+
+    /// What it remembers of the traces outlives a reload.
+    private func applyDeclaration() {
+        let declaration = spec.destination.declaration
+        throttle = declaration.throttleWait.map(Throttle.init)
+        parents = declaration.parents == nil ? nil : parents ?? ParentMemory()
     }
 
     /// Nothing is started further than this many batches ahead of the cursor (DESIGN.md section 3).
@@ -166,7 +181,7 @@ final class Lane {
     func context(door: Int?, wall: UInt64, now: UInt64) -> EncodeContext {
         let declared = max(1, spec.destination.declaration.doors.count)
         let door = door.flatMap { $0 < declared ? $0 : nil } ?? detour.door(now: now)
-        return EncodeContext(destination: name, now: wall, door: door, host: detour.host(now: now))
+        return EncodeContext(destination: name, now: wall, door: door, host: detour.host(now: now), parents: parents)
     }
 
     /// A request is under way from now on.

@@ -61,6 +61,7 @@ final class Loop {
         if now >= agedAt + Self.second {
             agedAt = now
             expireAged(lastID: lastID)
+            for lane in lanes { lane.parents?.advance(now: now) }
         }
         if now >= rulesToldAt + 60 * Self.second { tellOfRules(now) }
         var deadline: UInt64?
@@ -232,6 +233,7 @@ final class Loop {
                         let decision = lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt)
                         delivers = decision.delivers
                         open.selection?.append(decision, length: entry.length)
+                        if !delivers { lane.drop(SpanView(segment: segment, index: index)) }
                     }
                     if delivers {
                         open.spans += 1
@@ -376,8 +378,9 @@ final class Loop {
             while id <= min(segment.lastID, spans.ids.upperBound) {
                 let index = Int(id - segment.firstID)
                 let entry = segment.entries[index]
-                selection.append(
-                    lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt), length: entry.length)
+                let decision = lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt)
+                selection.append(decision, length: entry.length)
+                if !decision.delivers { lane.drop(SpanView(segment: segment, index: index)) }
                 id += 1
             }
         }
@@ -454,6 +457,7 @@ final class Loop {
             batch: batch, spanBytes: views.map(\.entry.length), bodyBytes: request.body.count, sentAt: now,
             destination: target.spec.destination, request: request, handedTo: other?.name, host: host)
         flight.request.body = []
+        flight.links = target.links(of: views)
         // A large body of HTTP lies in a file while it is under way.
         let lies = if case .http = target.spec.destination.outlet { flight.bodyBytes >= RequestBody.spillBytes } else { false }
         flight.leasedBytes = lies ? 0 : flight.bodyBytes
@@ -576,6 +580,7 @@ final class Loop {
         guard case .delivered = verdict, case .log(let spans) = flight.batch.spans else { return keepFromFallback(flight.batch, lane, now) }
         let bytes = flight.spanBytes.reduce(Int64(0)) { $0 + Int64($1) }
         lane.settle(spans, .handedOver, reason: name, bytes: bytes, in: log)
+        self.lane(name)?.deliver(flight.links[...], now: now)
         tell(.handedOver(destination: lane.name, spans: spans.count, to: name))
     }
 
@@ -667,6 +672,7 @@ final class Loop {
     /// The platform is there and judged: whatever held the destination up is over.
     private func answered(_ lane: Lane, latency: UInt64) {
         lane.concurrency.succeeded(latency: latency)
+        lane.throttle?.answered()
         lane.failingSince = nil
         let wasOpen = lane.breaker.succeeded()
         if wasOpen { tell(.breakerClosed(destination: lane.name)) }
@@ -689,6 +695,7 @@ final class Loop {
                 ids.map { DeadLetterRetry(span: $0, failed: nil) }, delivered: Tally(spans: Int64(ids.count), bytes: bytes), in: log)
             tell(.replayed(destination: lane.name, spans: ids.count))
         }
+        if !flight.links.isEmpty { lane.deliver(flight.links[offsets], now: clock.monotonic()) }
         if lane.deliveries == 0 { tell(.firstDelivery(destination: lane.name, target: lane.spec.destination.target)) }
         lane.deliveries += 1
         lane.deliveredSpans += Int64(offsets.count)
@@ -764,6 +771,7 @@ final class Loop {
         _ batch: Batch, after: Duration?, status: Int, detail: String, throttle: Bool, _ lane: Lane, _ now: UInt64, answered: Bool = false
     ) {
         var batch = batch
+        let after = after ?? (status == 429 ? lane.throttle?.refused(now: now) : nil)
         batch.failures += 1
         if batch.firstFailedAt == 0 { batch.firstFailedAt = clock.wall() }
         (batch.lastReason, batch.lastDetail, batch.lastStatus) = (status == 0 ? "network" : "http_\(status)", brief(detail), status)
@@ -1127,6 +1135,7 @@ final class Loop {
             status.backlogBytes = max(0, log.status.acceptedBytes - segment.logOffset - Int64(entry.offset))
         }
         status.concurrency = lane.concurrency.limit
+        status.orphans = lane.parents?.orphans
         status.breakerOpen = lane.breaker.state != .closed
         (status.state, status.detail) = state(lane, status)
         return status

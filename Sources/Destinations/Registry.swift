@@ -11,6 +11,7 @@ let registry: [any RegisteredDestination.Type] = [
     FileDestination.self,
     KeywordsAI.self,
     Langfuse.self,
+    LangSmith.self,
     OTLP.self,
     Webhook.self,
 ]

@@ -94,6 +94,30 @@ public struct AttributeWriter: Sendable {
         bytes.append(contentsOf: anyValue)
     }
 
+    /// A text, number or truth value as such, anything else as a string of its JSON; nothing for null.
+    public mutating func set(_ key: String, scalarOrJSON value: ContentValue) {
+        switch value {
+        case .raw(.bool(let bool)): set(key, bool: bool)
+        case .raw(.int(let int)): set(key, int: int)
+        case .raw(.double(let double)): set(key, double: double)
+        case _ where value.isNull: return
+        case _ where value.text != nil: set(key, text: value.text)
+        case .json(let json) where json.first == UInt8(ascii: "t") || json.first == UInt8(ascii: "f"):
+            set(key, bool: json.first == UInt8(ascii: "t"))
+        case .json(let json) where !value.isObject && !value.isArray:
+            if let int = Int64(String(decoding: json, as: UTF8.self)) { set(key, int: int) } else { set(key, double: value.number) }
+        default: set(key) { $0.value(value) }
+        }
+    }
+
+    /// The attributes of `span` that have these names, as they are; of a repeated one the first.
+    public mutating func copy(_ names: AttributeNames, of span: SpanFields) {
+        for pair in Messages(of: span.message, field: 9) {
+            let (key, value) = RawPair.read(pair)
+            if names.contains(key) { set(String(decoding: key, as: UTF8.self), anyValue: value) }
+        }
+    }
+
     /// Whether an attribute of that key has been written.
     public func contains(_ key: UnsafeRawBufferPointer) -> Bool {
         guard filter & Self.filterBit(key) != 0 else { return false }

@@ -137,6 +137,15 @@ struct MetricsPage {
         ) {
             Double($0.cutSpans)
         }
+        let watched = deliveries.filter { $0.orphans != nil }
+        if !watched.isEmpty {
+            family(
+                "tracefwd_langsmith_orphans_total", "counter",
+                "Spans sent under a parent that was dropped, or not delivered within an hour: LangSmith does not show them."
+            ) { page in
+                for one in watched { page.sample(["destination": one.name], Double(one.orphans ?? 0)) }
+            }
+        }
         family("tracefwd_destination_state", "gauge", "1 for the state that a destination is in.") { page in
             for one in deliveries { page.sample(["destination": one.name, "state": one.state.rawValue], 1) }
         }

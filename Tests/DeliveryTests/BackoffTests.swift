@@ -26,6 +26,21 @@ struct BackoffTests {
         #expect(backoff(attempt: 3, base: .seconds(1), cap: .seconds(60), retryAfter: .seconds(asked), using: &random) == .seconds(wait))
     }
 
+    @Test("the wait after 429s doubles with each in a row, to its cap, and begins anew after a success")
+    func throttled() {
+        let second: UInt64 = 1_000_000_000
+        var throttle = Throttle(ThrottleWait(base: .seconds(5), cap: .seconds(600)))
+        var now = second
+        for expected in [5, 10, 20, 40, 80, 160, 320, 600, 600] as [Int64] {
+            #expect(throttle.refused(now: now) == .seconds(expected))
+            // Another that was under way says nothing new: the rest of the same wait.
+            #expect(throttle.refused(now: now + second) == .seconds(expected - 1))
+            now += UInt64(expected) * second
+        }
+        throttle.answered()
+        #expect(throttle.refused(now: now) == .seconds(5))
+    }
+
     @Test("a base above the cap waits no longer than the cap")
     func baseAboveCap() {
         var random = SeededRandom(seed: 7)

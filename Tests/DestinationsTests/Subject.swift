@@ -22,7 +22,7 @@ struct Subject: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { yaml }
 
-    static let all = local + webhooks + otlp + langfuse + keywordsAI
+    static let all = local + webhooks + otlp + langfuse + keywordsAI + langSmith
     static let http = all.filter(\.isHTTP)
 
     private static let local = [

@@ -10,6 +10,9 @@ struct TestSpan {
     var name = "chat gpt-4o"
     var traceID: [UInt8] = [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36]
     var id: UInt8 = 0xb7
+    /// The last byte of the parent's id; nil for a root.
+    var parent: UInt8?
+    var flags: UInt32 = 0
     var kind: UInt8 = 3
     var service = "shop"
     var start: UInt64 = 1_700_000_000_000_000_000
@@ -28,11 +31,14 @@ struct TestSpan {
         let resource = field(1, field(1, pair("service.name", field(1, Array(service.utf8)))))
         let scope = field(1, field(1, Array("tracefwd".utf8)))
         var span = field(1, traceID)
-        span += field(2, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, id]) + field(5, Array(name.utf8)) + [0x30, kind]
+        span += field(2, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, id])
+        if let parent { span += field(4, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, parent]) }
+        span += field(5, Array(name.utf8)) + [0x30, kind]
         span += [0x39] + littleEndian(start) + (end.map { [0x41] + littleEndian($0) } ?? [])
         for (key, value) in texts { span += field(9, pair(key, field(1, Array(value.utf8)))) }
         for (key, value) in counts { span += field(9, pair(key, varint(3, value))) }
         span += field(15, (statusMessage.isEmpty ? [] : field(2, Array(statusMessage.utf8))) + (status == 0 ? [] : [0x18, status]))
+        if flags != 0 { span += [0x85, 0x01] + withUnsafeBytes(of: flags.littleEndian) { Array($0) } }
         return (resource + field(2, scope + field(2, span)), resource.count, scope.count)
     }
 
