@@ -30,11 +30,14 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     private var inodes: UInt64 = 0
     private var fault: (Call) -> Int32? = { _ in nil }
     private var capacityBytes = Int.max
+    private var registered: UnsafeMutablePointer<sqlite3_vfs>?
 
     package init(seed: UInt64) {
         random = SeededRandom(seed: seed)
-        register(name)
+        registered = register(name)
     }
+
+    deinit { if let registered { Self.unregister(registered) } }
 
     package var vfs: String? { name }
 

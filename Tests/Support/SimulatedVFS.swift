@@ -4,8 +4,8 @@ import Foundation
 // SQLite's side of the simulated disk: a VFS and the methods of its files (sqlite.org/c3ref/vfs.html, io_methods.html).
 
 extension SimulatedDisk {
-    /// Makes SQLite know the disk by this name, for the life of the process: connections may outlive the test.
-    func register(_ name: String) {
+    /// Makes SQLite know the disk by this name, until `unregister`.
+    func register(_ name: String) -> UnsafeMutablePointer<sqlite3_vfs> {
         guard let base = sqlite3_vfs_find(nil) else { preconditionFailure("SQLite has no VFS") }
         let vfs = UnsafeMutablePointer<sqlite3_vfs>.allocate(capacity: 1)
         vfs.initialize(to: base.pointee)
@@ -13,7 +13,7 @@ extension SimulatedDisk {
         vfs.pointee.szOsFile = Int32(MemoryLayout<OpenFile>.stride)
         vfs.pointee.zName = UnsafePointer(strdup(name))
         vfs.pointee.pNext = nil
-        vfs.pointee.pAppData = Unmanaged.passRetained(self).toOpaque()
+        vfs.pointee.pAppData = Unmanaged.passUnretained(self).toOpaque()
         vfs.pointee.xOpen = { vfs, path, file, flags, outFlags in
             guard let vfs, let file, let disk = SimulatedDisk.of(vfs) else { return SQLITE_CANTOPEN }
             file.pointee.pMethods = nil
@@ -58,6 +58,14 @@ extension SimulatedDisk {
         vfs.pointee.xSleep = { _, microseconds in microseconds }
         vfs.pointee.xGetLastError = { _, _, _ in 0 }
         sqlite3_vfs_register(vfs, 0)
+        return vfs
+    }
+
+    /// At the disk's end. Connections may outlive the test, but not the disk: each holds it.
+    static func unregister(_ vfs: UnsafeMutablePointer<sqlite3_vfs>) {
+        sqlite3_vfs_unregister(vfs)
+        free(UnsafeMutablePointer(mutating: vfs.pointee.zName))
+        vfs.deallocate()
     }
 
     private static func of(_ vfs: UnsafeMutablePointer<sqlite3_vfs>) -> SimulatedDisk? {
