@@ -84,6 +84,9 @@ final class LogFile {
             (first, last, offset) = (row.integer(0), row.integer(1), row.integer(3))
             maxAt = UInt64(clamping: row.integer(2))
         }
+
+        /// Of a row that was just written.
+        init(_ row: SegmentRow) { (first, last, offset, maxAt) = (row.first, row.last, row.offset, UInt64(clamping: row.maxAt)) }
     }
 
     /// Opens or makes the spool. The first act is a truncating checkpoint: after it every row that was acknowledged lies in the database
@@ -105,22 +108,17 @@ final class LogFile {
         let witness = Witness(lock.read())
         var opened: Opened
         do throws(SpoolError) {
-            opened = try Self.openOnFullDisk(options)
+            opened = try Self.openOnFullDisk(options, witness)
         } catch {
             // What is no database at all and has never been ours stays as it is, under its name.
             guard error.isDamage, witness != nil || !error.isNoDatabase else { throw error }
             repair = try Rebuild.run(options, reason: error.finding, witness: witness, beat: beat)
-            opened = try Self.open(options)
+            opened = try Self.open(options, witness)
         }
         (database, books, isCheckpointed) = (opened.database, opened.books, opened.isCheckpointed)
-        try inFile(path) { () throws(SQLiteError) in
-            try mendEnd(witness, formerID: opened.formerID)
-            try refreshOldest()
-            try measure()
-        }
+        try adopt(opened)
         // Where a daemon died in the middle of a seek.
         for id in consumers.keys { supersedeLetters(of: id) }
-        noteFiles()
         _ = takeReserve()
     }
 
@@ -128,38 +126,44 @@ final class LogFile {
     private struct Opened {
         var database: Database
         var books: Books
-        /// The spool's id as it was found; nil where the file has never had one.
-        var formerID: String?
+        var oldest: Bounds?
         /// False where somebody who reads the file was in the way.
         var isCheckpointed: Bool
+        /// Ids at the log's end that were given out and were not in the file.
+        var lost: ClosedRange<Int64>?
+        var lossReason = ""
     }
 
-    private static func open(_ options: SpoolOptions) throws(SpoolError) -> Opened {
+    /// What every start reads is read here, before the log's end is mended: damage that shows itself leads to a repair, wherever it lies.
+    private static func open(_ options: SpoolOptions, _ witness: Witness?) throws(SpoolError) -> Opened {
         let path = options.path
         let database = try inFile(path) { () throws(SQLiteError) in
             try Database(path: path, readOnly: false, vfs: options.disk.vfs)
         }
         try Schema.check(database, path: path)
-        let (isCheckpointed, formerID) = try inFile(path) { () throws(SQLiteError) in
+        let isCheckpointed = try inFile(path) { () throws(SQLiteError) in
             try Schema.configure(database, durability: options.durability)
             database.countFrames()
             try Schema.migrate(database)
-            let isCheckpointed = try database.checkpoint(truncate: true, waitingFor: 2_000)
-            return (isCheckpointed, try identify(database))
+            return try database.checkpoint(truncate: true, waitingFor: 2_000)
         }
         let (books, damage) = try inFile(path) { () throws(SQLiteError) in try load(database) }
         if let damage { throw .damaged(path: path, what: damage) }
-        return Opened(database: database, books: books, formerID: formerID, isCheckpointed: isCheckpointed)
+        return try inFile(path) { () throws(SQLiteError) in
+            var opened = Opened(database: database, books: books, oldest: try findOldest(database), isCheckpointed: isCheckpointed)
+            try settleIdentity(of: &opened, witness)
+            return opened
+        }
     }
 
     /// A full disk must not keep the daemon from delivering what lies on it: the reserve makes the room that SQLite needs to start.
-    private static func openOnFullDisk(_ options: SpoolOptions) throws(SpoolError) -> Opened {
+    private static func openOnFullDisk(_ options: SpoolOptions, _ witness: Witness?) throws(SpoolError) -> Opened {
         do throws(SpoolError) {
-            return try open(options)
+            return try open(options, witness)
         } catch {
             guard case .sqlite(_, let inner) = error, inner.isFull, options.disk.size(options.path + ".reserve") != nil else { throw error }
             options.disk.remove(options.path + ".reserve")
-            return try open(options)
+            return try open(options, witness)
         }
     }
 
@@ -207,38 +211,43 @@ final class LogFile {
         return (books, damage)
     }
 
-    /// The spool's UUID. A file that was copied to another machine gets one of its own there. It goes into the file itself at once: a WAL
-    /// that is lost must not take it along. Returns the one that was found.
-    private static func identify(_ database: Database) throws(SQLiteError) -> String? {
-        let machine = SpoolIdentity.machineID
-        var meta: [String: String] = [:]
-        try database.each("SELECT key, value FROM meta WHERE key IN ('spool_id', 'machine')") { row in meta[row.text(0)] = row.text(1) }
-        let found = meta["spool_id"]
-        guard found == nil || meta["machine"] != machine else { return found }
+    /// Mends the log's end and gives the file its name, both or neither: were it named first and the daemon died, the witness would speak of
+    /// another spool, and ids would be given out twice.
+    private static func settleIdentity(of opened: inout Opened, _ witness: Witness?) throws(SQLiteError) {
+        let database = opened.database
+        let (machine, found) = (SpoolIdentity.machineID, opened.books.spoolID)
+        var known = ""
+        try database.each("SELECT value FROM meta WHERE key = 'machine'") { row in known = row.text(0) }
+        // A file that was copied to another machine gets a name of its own there.
+        let name = found.isEmpty || known != machine ? SpoolIdentity.uuid() : nil
+        let hole = missingEnd(opened.books, witness)
+        guard name != nil || hole != nil else { return }
         try database.transaction { () throws(SQLiteError) in
+            try hole?.insert(into: database)
+            guard let name else { return }
             try database.run(
-                "INSERT OR REPLACE INTO meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(SpoolIdentity.uuid()),
-                .text(machine))
+                "INSERT OR REPLACE INTO meta (key, value) VALUES ('spool_id', ?), ('machine', ?)", .text(name), .text(machine))
             try database.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
         }
-        _ = try database.checkpoint(truncate: true)
-        return found
+        if let name {
+            opened.books.spoolID = name
+            // Into the file itself, at once: a WAL that is lost must not take the name along.
+            _ = try database.checkpoint(truncate: true)
+        }
+        guard let hole else { return }
+        (opened.books.nextID, opened.books.logOffset) = (hole.last + 1, hole.offset)
+        opened.oldest = opened.oldest ?? Bounds(hole)
+        opened.lost = hole.first...hole.last
+        opened.lossReason = found.isEmpty ? "its file was gone" : "its newest commits were gone"
     }
 
     /// Ids that were given out and are not in the file any more are lost, and stay given out.
-    private func mendEnd(_ witness: Witness?, formerID: String?) throws(SQLiteError) {
-        var end = books.lastSettled
-        if let witness, formerID == nil || witness.spoolID == formerID { end = max(end, witness.lastID) }
-        if end >= books.nextID {
-            let lost = books.nextID...end
-            let offset = max(books.logOffset, witness?.logOffset ?? 0)
-            try database.transaction { () throws(SQLiteError) in
-                try SegmentRow(hole: lost, receivedAt: books.lastReceived, offset: offset).insert(into: database)
-            }
-            (books.nextID, books.logOffset) = (end + 1, offset)
-            repair = (repair ?? SpoolRepair(reason: formerID == nil ? "its file was gone" : "its newest commits were gone")).losing(lost)
-        }
-        bearWitness()
+    private static func missingEnd(_ books: Books, _ witness: Witness?) -> SegmentRow? {
+        let witness = witness.flatMap { books.spoolID.isEmpty || $0.spoolID == books.spoolID ? $0 : nil }
+        let end = max(books.lastSettled, witness?.lastID ?? 0)
+        guard end >= books.nextID else { return nil }
+        let offset = max(books.logOffset, witness?.logOffset ?? 0)
+        return SegmentRow(hole: books.nextID...end, receivedAt: books.lastReceived, offset: offset)
     }
 
     // MARK: Repair
@@ -278,13 +287,15 @@ final class LogFile {
     private var lockPath: String { options.path + ".lock" }
 
     private func reopen() throws(SpoolError) {
-        let opened = try Self.open(options)
-        (database, books, isCheckpointed) = (opened.database, opened.books, opened.isCheckpointed)
-        try inFile(options.path) { () throws(SQLiteError) in
-            try mendEnd(nil, formerID: opened.formerID)
-            try refreshOldest()
-            try measure()
-        }
+        try adopt(try Self.open(options, nil))
+    }
+
+    /// Goes on with it.
+    private func adopt(_ opened: Opened) throws(SpoolError) {
+        (database, books, oldest, isCheckpointed) = (opened.database, opened.books, opened.oldest, opened.isCheckpointed)
+        if let lost = opened.lost { repair = (repair ?? SpoolRepair(reason: opened.lossReason)).losing(lost) }
+        bearWitness()
+        try inFile(options.path) { () throws(SQLiteError) in try measure() }
         noteFiles()
     }
 
@@ -592,12 +603,14 @@ final class LogFile {
         try measure()
     }
 
-    private func refreshOldest() throws(SQLiteError) {
+    private func refreshOldest() throws(SQLiteError) { oldest = try Self.findOldest(database) }
+
+    private static func findOldest(_ database: Database) throws(SQLiteError) -> Bounds? {
         var found: Bounds?
         try database.each("SELECT first_id, last_id, max_at, log_offset FROM segments ORDER BY first_id LIMIT 1") { row in
             found = Bounds(row)
         }
-        oldest = found
+        return found
     }
 
     /// The segment that holds this id, or the oldest one where it is trimmed.

@@ -1,6 +1,7 @@
 import CSQLite
 import Foundation
 import SpanModel
+import TestSupport
 import Testing
 import Threading
 
@@ -193,6 +194,76 @@ import Threading
             #expect(kept.isDisjoint(with: lost) && kept.union(lost) == Set(1...240), "\(repair), again: TRACEFWD_SEED=\(seed)")
         }
         for consumer in status.consumers.values { #expect(consumer.balances, "again: TRACEFWD_SEED=\(seed)") }
+    }
+
+    @Test("whichever page is rubbish, the next start goes on, and what it has noticed is mended")
+    func eachPage() throws {
+        let directory = try TemporaryDirectory()
+        try spool(directory, segments: 12, bytes: 4000, delivered: 6).log.close()
+        let good = try Data(contentsOf: URL(fileURLWithPath: directory.spool))
+        var rng = SeededRandom(seed: 1)
+        #expect(good.count > 12 * 16384)
+        for page in 0..<good.count / 16384 {
+            let copy = try TemporaryDirectory()
+            var bad = good
+            bad.replaceSubrange(page * 16384..<(page + 1) * 16384, with: (0..<16384).map { _ in UInt8(rng.below(256)) })
+            try bad.write(to: URL(fileURLWithPath: copy.spool))
+            try FileManager.default.copyItem(atPath: directory.spool + ".lock", toPath: copy.spool + ".lock")
+            let again = try TestLog(in: copy) { $0.cacheBytesMax = 0 }
+            #expect(again.log.lastID == 48, "page \(page)")
+            guard let repair = again.log.status.repair else { continue }
+            let lost = Set(repair.lost.flatMap(Array.init))
+            let kept = Set(try readable(copy.spool))
+            #expect(kept.isDisjoint(with: lost) && kept.union(lost) == Set(1...48), "page \(page): \(repair)")
+            #expect(try LogReader.open(path: copy.spool).verify { _ in } == [], "page \(page)")
+        }
+    }
+
+    /// What the next start finds.
+    enum Finding: CaseIterable {
+        /// The file is gone.
+        case gone
+        /// The file is on another machine, where it gets a name of its own, and its newest commits are gone.
+        case moved
+    }
+
+    @Test("wherever the start dies that finds them gone, ids are not given out twice", arguments: Finding.allCases)
+    func deathWhileMending(finding: Finding) throws {
+        var (failing, calls) = (0, 0)
+        repeat {
+            let disk = SimulatedDisk(seed: 1)
+            var options = SpoolOptions(path: "/spool.db")
+            (options.disk, options.reserveBytes) = (disk, 0)
+            func open() throws -> SpanLog { try SpanLog(options, clock: .system, beat: {}, turnedByCaller: true) }
+            func take(_ log: SpanLog) {
+                var batch = spans([10, 20, 30])
+                _ = log.append(&batch, wantsAck: true)
+                #expect(log.flush())
+            }
+            let before = try open()
+            take(before)
+            let other = try Database(path: "/spool.db", readOnly: false, vfs: disk.vfs)
+            try other.execute("UPDATE meta SET value = 'another' WHERE key = 'machine'; PRAGMA wal_checkpoint")
+            take(before)
+            #expect(before.lastID == 6)
+            // Whoever is killed closes nothing: they live on, with files that nobody else sees.
+            disk.kill()
+            if finding == .gone { disk.remove("/spool.db") }
+            disk.shorten("/spool.db-wal", to: 0)
+            let start = disk.callCount
+            disk.setFault { $0.number > start + failing ? SQLITE_IOERR : nil }
+            let dies = try? open()
+            calls = disk.callCount - start
+            disk.kill()
+            disk.setFault { _ in nil }
+            let again = try open()
+            #expect(again.lastID == 6, "\(finding), call \(failing + 1)")
+            take(again)
+            #expect(again.lastID == 9, "\(finding), call \(failing + 1)")
+            withExtendedLifetime((before, other, dies)) {}
+            failing += 1
+        } while calls >= failing
+        #expect(failing > 30)
     }
 
     @Test(
