@@ -160,20 +160,27 @@ private final class Interrupts {
     nonisolated(unsafe) private static var thread = pthread_self()
     nonisolated(unsafe) private static var passed = 0
     nonisolated(unsafe) private static var failing = Int.max
+    private static let opened:
+        @convention(c) (OpaquePointer?, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, OpaquePointer?) -> Int32 = {
+            connection, _, _ in
+            guard pthread_equal(Interrupts.thread, pthread_self()) != 0 else { return SQLITE_OK }
+            // `Database` sets a handler of its own once it is open; whatever statement begins afterwards meets this one again.
+            return sqlite3_trace_v2(
+                connection, UInt32(SQLITE_TRACE_STMT),
+                { _, _, statement, _ in
+                    sqlite3_progress_handler(sqlite3_db_handle(OpaquePointer(statement)), 1, { _ in Interrupts.step() }, nil)
+                    return 0
+                }, nil)
+        }
 
     init() {
         Self.thread = pthread_self()
-        Database.opened.withLock {
-            $0 = { connection in
-                guard pthread_equal(Interrupts.thread, pthread_self()) != 0 else { return }
-                sqlite3_progress_handler(connection, 1, { _ in Interrupts.step() }, nil)
-            }
-        }
+        sqlite3_auto_extension(unsafeBitCast(Self.opened, to: (@convention(c) () -> Void).self))
     }
 
     var count: Int { Self.passed }
     func begin(at failing: Int) { (Self.passed, Self.failing) = (0, failing) }
-    func end() { Database.opened.withLock { $0 = nil } }
+    func end() { sqlite3_cancel_auto_extension(unsafeBitCast(Self.opened, to: (@convention(c) () -> Void).self)) }
 
     private static func step() -> Int32 {
         passed += 1
