@@ -80,7 +80,7 @@ let package = Package(
         .testTarget(name: "SourceTests", dependencies: ["Source"]),
         .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "Intake"]),
         .testTarget(name: "PricingTests", dependencies: ["Pricing"]),
-        .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "CEL", "TestSupport"]),
+        .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "CEL", "Pipeline", "TestSupport"]),
         .testTarget(name: "DestinationsTests", dependencies: ["Destinations", "Delivery", "Intake", "Pipeline", "Spool"]),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),
     ]

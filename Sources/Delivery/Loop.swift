@@ -1007,7 +1007,20 @@ final class Loop {
 
     /// The destinations of the configuration. New ones are registered, those that are gone retire, the others go on where they are.
     func apply(_ specs: [DestinationSpec], rules: Rules) throws(SpoolError) {
+        do throws(SpoolError) {
+            try take(specs, rules)
+        } catch {
+            // Every lane that sends goes by the rules that hold: one that came with others is as if it had not come.
+            for lane in lanes where lane.rules !== router.rules { lane.removed = true }
+            throw error
+        }
         if rules !== router.rules { router = Router(rules, after: router) }
+        for lane in lanes where !lane.removed { lane.apply(rules) }
+        shareBuckets()
+    }
+
+    /// All of a new configuration that may fail.
+    private func take(_ specs: [DestinationSpec], _ rules: Rules) throws(SpoolError) {
         for lane in lanes where !lane.removed && !specs.contains(where: { isTaken(lane, by: $0) }) {
             lane.removed = true
             lane.hold = nil
@@ -1021,16 +1034,14 @@ final class Loop {
                 _ = try log.register(spec.name, renamed: lane.name, backlog: spec.settings.backlog)
                 lane.removed = false
                 lane.apply(spec)
-                lane.apply(rules)
             } else {
-                lanes.append(try register(spec))
+                lanes.append(try register(spec, rules))
             }
         }
         // Those that left while the daemon was down.
         for consumer in log.status.consumers.values where consumer.state != .retired && lane(consumer: consumer.id) == nil {
             try log.set(.retired, of: consumer.id)
         }
-        shareBuckets()
         let letters = try reader.nextLetterAt()
         for lane in lanes { lane.letterAt = letters[lane.consumer] }
     }
@@ -1053,7 +1064,7 @@ final class Loop {
         lane.name == spec.name || (lane.name == spec.settings.renamed && !lanes.contains { $0.name == spec.name })
     }
 
-    private func register(_ spec: DestinationSpec) throws(SpoolError) -> Lane {
+    private func register(_ spec: DestinationSpec, _ rules: Rules) throws(SpoolError) -> Lane {
         let start: Int64? =
             switch spec.settings.start {
             case .end: log.lastID == 0 ? 0 : nil
@@ -1061,7 +1072,7 @@ final class Loop {
             case .ago(let duration): try reader.firstID(since: clock.wall() - min(clock.wall(), duration.nanosecondsClamped)) - 1
             }
         let consumer = try log.register(spec.name, renamed: spec.settings.renamed, from: start, backlog: spec.settings.backlog)
-        let lane = Lane(consumer, spec: spec, rules: router.rules)
+        let lane = Lane(consumer, spec: spec, rules: rules)
         let oldest = log.status.oldestID
         if consumer.cursor.position + 1 < oldest, log.lastID >= oldest {
             // It was away for longer than history holds.
