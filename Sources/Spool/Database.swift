@@ -1,6 +1,5 @@
 import CSQLite
 import CShim
-import Synchronization
 import Threading
 
 /// What SQLite said, where, and what was asked of it. Never the values that were bound.
@@ -51,11 +50,7 @@ final class Database {
             { _ in
                 Heartbeat.beatHere(); return 0
             }, nil)
-        Self.opened.withLock { $0 }?(handle)
     }
-
-    /// What tests do to each connection that was made: SQLite has one handler of progress, and theirs takes the place of the one above.
-    static let opened = Mutex<(@Sendable (OpaquePointer) -> Void)?>(nil)
 
     deinit { sqlite3_close_v2(handle) }
 
