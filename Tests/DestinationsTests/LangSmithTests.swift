@@ -124,7 +124,7 @@ struct LangSmithTests {
 
     // MARK: Golden files
 
-    static let golden = Golden("langsmith")
+    static let files = Golden("langsmith")
 
     @Test("there are golden files of every kind of span")
     func kinds() {
@@ -132,20 +132,20 @@ struct LangSmithTests {
             "chat", "chat-with-tools", "streaming", "embeddings", "tool", "retrieval", "agent", "error", "image", "bare", "tokens",
             "openinference", "openllmetry",
         ]
-        #expect(wanted.isSubset(of: Self.golden.names))
+        #expect(wanted.isSubset(of: Self.files.names))
     }
 
-    @Test("a span becomes the bytes of its golden file", arguments: golden.names)
-    func golden(name: String) throws {
+    @Test("a span becomes the bytes of its golden file", arguments: files.names)
+    func bytes(name: String) throws {
         let options = name == "attachments" ? "project: shop, attachments: true" : "project: shop"
-        try Self.golden.check(name, try Self.golden.request(name, to: Self.langSmith(options)), hiding: "x-api-key")
+        try Self.files.check(name, try Self.files.request(name, to: Self.langSmith(options)), hiding: "x-api-key")
     }
 
     // MARK: What is written
 
     @Test("the contract's example is written as it says")
     func example() throws {
-        let request = try Self.langSmith("project: shop").encode([try Self.golden.span("chat")], context)[0]
+        let request = try Self.langSmith("project: shop").encode([try Self.files.span("chat")], context)[0]
         let span = try #require(decodeOTLP(request.plainBody ?? [])?.first)
         let expected: [String: AttributeValue] = [
             "gen_ai.operation.name": .string("chat"), "gen_ai.provider.name": .string("openai"), "gen_ai.system": .string("openai"),
@@ -167,9 +167,9 @@ struct LangSmithTests {
         #expect(span.resource == ["service.name": .string("shop")])
     }
 
-    @Test("no span says twice what it says, says it under a name that competes, or names ids of its own", arguments: golden.names)
+    @Test("no span says twice what it says, says it under a name that competes, or names ids of its own", arguments: files.names)
     func competing(name: String) throws {
-        let span = try #require(decodeOTLP(try Self.langSmith().encode([try Self.golden.span(name)], context)[0].plainBody ?? [])?.first)
+        let span = try #require(decodeOTLP(try Self.langSmith().encode([try Self.files.span(name)], context)[0].plainBody ?? [])?.first)
         #expect(Set(span.attributeKeys).count == span.attributeKeys.count)
         let forbidden = [
             "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "input.value", "output.value",
