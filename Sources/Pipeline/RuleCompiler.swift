@@ -59,7 +59,22 @@ struct RuleCompiler {
         }
     }
 
+    /// What this version does not do yet is refused: a rule that says something and does nothing would be worse than none.
+    private mutating func refuseMissing(_ settings: RouteSettings) {
+        func missing(_ what: String) -> Mistake { settings.mistake("\(what) is not in this version yet; leave it out") }
+        if settings.sample?.tail != nil { mistakes.append(missing("sample.tail")) }
+        for step in settings.transform {
+            switch step {
+            case .normalize: mistakes.append(missing("transform: normalize"))
+            case .exec: mistakes.append(missing("transform: exec"))
+            case .enrich(_, _, let estimatesTokens) where estimatesTokens: mistakes.append(missing("transform: enrich.tokens"))
+            default: continue
+            }
+        }
+    }
+
     mutating func route(_ settings: RouteSettings) -> Route {
+        refuseMissing(settings)
         let selection: Route.Selection =
             switch settings.selection {
             case .always: .always

@@ -81,6 +81,9 @@ public struct RouteSettings: Sendable, Equatable {
     public let redact: [RedactionSettings]
     /// Where it stands.
     public let place: Place
+
+    /// A mistake in it.
+    public func mistake(_ text: String) -> Mistake { Mistake(place, path: "routes: \(name)", text) }
 }
 
 /// `sample:`
