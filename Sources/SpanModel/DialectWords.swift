@@ -21,6 +21,43 @@ enum DialectWords {
         return kind == "tool" ? "execute_tool" : nil
     }
 
+    // MARK: The other way
+
+    /// OpenInference's kind of an operation.
+    static func openInferenceKind(_ operation: SpanText) -> StaticString {
+        if operation == "chat" || operation == "text_completion" || operation == "generate_content" { return "LLM" }
+        if operation == "embeddings" { return "EMBEDDING" }
+        if operation == "execute_tool" { return "TOOL" }
+        if operation == "invoke_agent" || operation == "create_agent" { return "AGENT" }
+        if operation == "retrieval" { return "RETRIEVER" }
+        if operation == "rerank" { return "RERANKER" }
+        return operation == "invoke_workflow" ? "CHAIN" : "UNKNOWN"
+    }
+
+    /// OpenInference's name of a provider, where it has another one.
+    static func openInference(provider: SpanText) -> StaticString? {
+        if provider == "mistral_ai" { return "mistralai" }
+        if provider == "gcp.gen_ai" || provider == "gcp.gemini" { return "google" }
+        if provider == "gcp.vertex_ai" { return "vertexai" }
+        if provider == "aws.bedrock" { return "aws" }
+        if provider == "azure.ai.openai" { return "azure" }
+        if provider == "x_ai" { return "xai" }
+        return provider == "moonshot_ai" ? "moonshot" : nil
+    }
+
+    /// OpenLLMetry's kind of what wraps calls.
+    static func traceloopKind(_ operation: SpanText) -> StaticString? {
+        if operation == "invoke_workflow" { return "workflow" }
+        if operation == "invoke_agent" { return "agent" }
+        return operation == "execute_tool" ? "tool" : nil
+    }
+
+    /// OpenLLMetry's type of a call, where it has another word for it.
+    static func requestType(_ operation: SpanText) -> StaticString? {
+        if operation == "text_completion" || operation == "generate_content" { return "completion" }
+        return operation == "embeddings" ? "embedding" : nil
+    }
+
     /// GenAI's name of a provider, whoever named it and in whichever letters; nil for one that is not known.
     static func provider(_ name: SpanText) -> StaticString? {
         guard case .utf8(let bytes) = name else { return nil }
