@@ -80,6 +80,8 @@ public struct Consumer: Sendable, Equatable {
     public var cursor: Cursor
     /// Its lines of the ledger.
     public var ledger: [LedgerKey: Tally] = [:]
+    /// The number of the last settlement with decisions over traces that is on disk, since the start.
+    public var decisionsNumber: Int64 = 0
 
     /// The sum over the outcomes that settle an id.
     public var settledSpans: Int64 { ledger.reduce(0) { $1.key.outcome.settles ? $0 + $1.value.spans : $0 } }
@@ -100,6 +102,12 @@ public struct Settlement: Sendable {
     public var dead: [DeadLetter] = []
     /// What became of letters that were tried again.
     public var retried: [DeadLetterRetry] = []
+    /// What was decided over traces.
+    public var decisions: [TraceDecision] = []
+    /// The number of the settlement with decisions: `Consumer.decisionsNumber` is as high once they are on disk.
+    public var decisionsNumber: Int64 = 0
+    /// Decisions that are not needed any more; each was made in an earlier settlement.
+    public var forgottenTraces: [TracedRoute] = []
 
     /// An empty settlement at a cursor.
     public init(consumer: Int64, cursor: Cursor) {
@@ -116,6 +124,9 @@ public struct Settlement: Sendable {
         for (key, tally) in later.tallies { add(key, tally) }
         dead += later.dead
         retried += later.retried
+        decisions += later.decisions
+        decisionsNumber = max(decisionsNumber, later.decisionsNumber)
+        forgottenTraces += later.forgottenTraces
     }
 }
 

@@ -292,7 +292,10 @@ final class LogFile {
 
     /// Goes on with it.
     private func adopt(_ opened: Opened) throws(SpoolError) {
+        let decisions = books.consumers.mapValues(\.decisionsNumber)
         (database, books, oldest, isCheckpointed) = (opened.database, opened.books, opened.oldest, opened.isCheckpointed)
+        // Delivery counts from its own start, not from the file's.
+        for (id, number) in decisions { books.consumers[id]?.decisionsNumber = number }
         if let lost = opened.lost { repair = (repair ?? SpoolRepair(reason: opened.lossReason)).losing(lost) }
         bearWitness()
         try inFile(options.path) { () throws(SQLiteError) in try measure() }
@@ -369,6 +372,9 @@ final class LogFile {
             try add(consumer.id, key, tally)
             consumer.ledger[key, default: Tally()] += tally
         }
+        for traced in settlement.forgottenTraces { try traced.forget(in: database, consumer: consumer.id) }
+        for decision in settlement.decisions { try decision.insert(into: database, consumer: consumer.id) }
+        consumer.decisionsNumber = max(consumer.decisionsNumber, settlement.decisionsNumber)
         for letter in settlement.dead {
             // The letter of an earlier death, where it did not make way at the seek.
             let before = try database.integer(

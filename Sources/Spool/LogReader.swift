@@ -190,6 +190,24 @@ public final class LogReader {
         return letters
     }
 
+    // MARK: Traces
+
+    /// What tail sampling has decided for a consumer, the last `limit` of it, the oldest first.
+    public func traceDecisions(consumer: Int64, limit: Int) throws(SpoolError) -> [TraceDecision] {
+        try reading { database throws(SQLiteError) -> [TraceDecision] in
+            var decisions: [TraceDecision] = []
+            try database.each(
+                """
+                SELECT route, trace_id, decision, through, decided_at FROM traces WHERE consumer = ?
+                ORDER BY decided_at DESC, through DESC LIMIT \(limit)
+                """, .integer(consumer)
+            ) { row in
+                if let decision = TraceDecision(row) { decisions.append(decision) }
+            }
+            return decisions.reversed()
+        }
+    }
+
     // MARK: Inspection
 
     /// The spool's numbers straight from the file.

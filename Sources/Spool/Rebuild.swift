@@ -108,6 +108,7 @@ struct Rebuild {
         }
         try copyLetters(from: source, to: target)
         try balanceLetters(target)
+        try copyTraces(from: source, to: target)
         try target.run("INSERT INTO meta (key, value) VALUES ('rebuilt', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
         guard try target.checkpoint(truncate: true) else {
             throw SQLiteError(code: SQLITE_BUSY, message: "another process has it open", during: "wal_checkpoint")
@@ -283,6 +284,18 @@ struct Rebuild {
             return 200
         }
         try target.run("DELETE FROM dead_spans WHERE span NOT IN (SELECT span FROM dead_letters)")
+    }
+
+    /// What can be read of decisions over traces. What is lost is decided again, from what is left of the trace.
+    private func copyTraces(from source: Database, to target: Database) throws(SQLiteError) {
+        try copy(
+            "SELECT route, trace_id, decision, through, decided_at, consumer FROM traces", order: ["consumer", "route", "trace_id"],
+            from: source, to: target
+        ) { row throws(SQLiteError) in
+            guard let decision = TraceDecision(row) else { return 0 }
+            try decision.insert(into: target, consumer: row.integer(5))
+            return 100
+        }
     }
 
     /// What the ledger has of letters and is not there any more was lost with the damage.

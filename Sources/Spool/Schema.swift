@@ -7,7 +7,7 @@ enum Schema {
     /// A key of `meta`, see `Books.registersFromOldest`.
     static let fromOldest = "register_from_oldest"
 
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// Settings of the writing connection; those that shape the file stand before the first table.
     static func configure(_ database: Database, durability: Durability) throws(SQLiteError) {
@@ -51,9 +51,17 @@ enum Schema {
         try database.transaction { () throws(SQLiteError) in
             if found < 1 { for table in first { try database.execute(table) } }
             // 2: directories with a checksum, and rows of format 0. What stands is read as it is; an older tracefwd must not try.
+            if found < 3 { try database.execute(traces) }
             try database.execute("PRAGMA user_version=\(version)")
         }
     }
+
+    /// 3: what tail sampling has decided. An older tracefwd must not write beside it: it would send the rest of a trace that was left out.
+    private static let traces = """
+        CREATE TABLE traces (
+          consumer INTEGER NOT NULL, route TEXT NOT NULL, trace_id BLOB NOT NULL, decision INTEGER NOT NULL, through INTEGER NOT NULL,
+          decided_at INTEGER NOT NULL, PRIMARY KEY (consumer, route, trace_id)) WITHOUT ROWID
+        """
 
     private static let first = [
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",

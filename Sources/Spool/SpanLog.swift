@@ -184,6 +184,11 @@ public final class SpanLog: Sendable {
     /// The last id that is durable.
     public var lastID: Int64 { shared.status.withLock { $0.nextID - 1 } }
 
+    /// The number of the last settlement of a consumer's with decisions over traces that is on disk.
+    public func decisionsSaved(of consumer: Int64) -> Int64 {
+        shared.status.withLock { $0.consumers[consumer]?.decisionsNumber ?? 0 }
+    }
+
     // MARK: In
 
     /// Offers spans; empties `batch` where they were taken. Waits while more gathers than the disk takes away: that is flow control. Waits

@@ -154,14 +154,14 @@ import Threading
 
     // MARK: The file
 
-    @Test("the file is what DESIGN.md section 3 says: pages of 16 KiB, WAL, incremental vacuum, schema 2")
+    @Test("the file is what DESIGN.md section 3 says: pages of 16 KiB, WAL, incremental vacuum, schema 3")
     func facts() throws {
         let test = try TestLog()
         #expect(test.log.commit(spans([10])) == nil)
         let database = try Database(path: test.options.path, readOnly: true)
         #expect(try database.integer("PRAGMA page_size") == 16384)
         #expect(try database.integer("PRAGMA auto_vacuum") == 2)
-        #expect(try database.integer("PRAGMA user_version") == 2)
+        #expect(try database.integer("PRAGMA user_version") == 3)
         // Bytes 18 and 19 of the header: 2 is WAL.
         let header = try #require(FileHandle(forReadingAtPath: test.options.path)).readData(ofLength: 20)
         #expect(header[18] == 2 && header[19] == 2)
@@ -207,7 +207,7 @@ import Threading
         let directory = try TemporaryDirectory()
         try TestLog.tamper(directory.spool, "PRAGMA journal_mode=\(journal); CREATE TABLE future (x); PRAGMA user_version=7")
         let before = try Data(contentsOf: URL(fileURLWithPath: directory.spool))
-        #expect(throws: SpoolError.newerSchema(path: directory.spool, found: 7, known: 2)) {
+        #expect(throws: SpoolError.newerSchema(path: directory.spool, found: 7, known: 3)) {
             try SpanLog(SpoolOptions(path: directory.spool))
         }
         #expect(try Data(contentsOf: URL(fileURLWithPath: directory.spool)) == before)
