@@ -165,6 +165,8 @@ public struct DestinationStatus: Sendable {
     public var cutSpans: Int64 = 0
     /// Spans that were sent under a parent that has not been delivered; nil where the platform does not need it.
     public var orphans: Int64?
+    /// Traces that were decided before their time since the start, because more than `max_traces` were open.
+    public var tracesDecidedEarly: Int64 = 0
     /// Requests by the hundred of their status, 0 for none (network).
     public var statusClasses: [Int: Int64] = [:]
     /// Answer times.

@@ -63,6 +63,8 @@ final class Lane {
     private(set) var route = ""
     /// By route.
     private var limits: [Int: SpanLimit] = [:]
+    /// For routes that decide on whole traces.
+    var ahead: ReadAhead
     var cursor: Cursor
     /// The first id of which no batch has been made.
     var nextID: Int64
@@ -115,6 +117,7 @@ final class Lane {
         self.rules = rules
         cursor = consumer.cursor
         nextID = consumer.cursor.position + 1
+        ahead = ReadAhead(behind: consumer.cursor.position)
         breaker = CircuitBreaker(failuresMax: spec.settings.breakerFailures)
         concurrency = Concurrency(workers: spec.settings.workers)
         rate = RateLimit(requests: spec.settings.requestsPerSecond, bytes: spec.settings.bytesPerSecond)
@@ -296,13 +299,13 @@ final class Lane {
 
     /// When a batch is ready to go, but for what holds all of them; nil where there is none.
     private func readyAt(lastID: Int64) -> UInt64? {
-        if mayGatherBehind { return 0 }
         var ready = firstSendable(where: { _ in true }, before: { $0.notBefore < $1.notBefore }).map { waiting[$0].notBefore }
+        if mayGatherBehind, let behind { ready = min(ready ?? .max, ahead.gathers(from: behind.lowerBound)) }
         if mayGather {
             if let open {
                 ready = min(ready ?? .max, open.since &+ spec.settings.linger.nanosecondsClamped)
             } else if nextID <= lastID {
-                return 0
+                ready = min(ready ?? .max, ahead.gathers(from: nextID))
             }
         }
         return ready
@@ -369,6 +372,8 @@ final class Lane {
         constant = rules.constant(for: place)
         route = constant.map { $0.delivers ? rules.name(of: $0.route) : "" } ?? ""
         limits = [:]
+        ahead = ReadAhead(
+            rules.tails(for: place).map { ($0.route, rules.name(of: $0.route), $0.limits) }, behind: cursor.position, after: ahead)
         if let open {
             nextID = open.first
             self.open = nil

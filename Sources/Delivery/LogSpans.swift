@@ -106,10 +106,12 @@ extension Rules {
     func key(of decision: RouteDecision) -> LedgerKey {
         let route = name(of: decision.route)
         return switch decision.kind {
-        case .deliver: LedgerKey(.delivered, route: route)
+        case .deliver, .deliverAtRate: LedgerKey(.delivered, route: route)
         case .filtered: LedgerKey(.filtered, reason: "no_route")
         case .dropped: LedgerKey(.filtered, reason: "drop", route: route)
         case .sampled: LedgerKey(.sampled, reason: "rate", route: route)
+        case .tail: LedgerKey(.sampled, reason: "tail", route: route)
+        case .late: LedgerKey(.sampled, reason: "late", route: route)
         case .limited: LedgerKey(.limited, reason: "limit", route: route)
         }
     }

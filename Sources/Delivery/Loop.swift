@@ -6,16 +6,16 @@ import Threading
 /// Delivery's thread: acts on what the lanes decide. `step` never waits, so that a simulator can drive it with a played clock and wire.
 final class Loop {
     let log: SpanLog
-    private let reader: LogReader
+    let reader: LogReader
     private(set) var router = Router(Rules(everythingTo: []))
     private let http: any HTTPTransport
-    private let clock: Clock
+    let clock: Clock
     private let tell: @Sendable (DeliveryEvent) -> Void
     private let sinkDone: @Sendable (UInt64, SinkError?) -> Void
     private var random: any RandomNumberGenerator
     private(set) var lanes: [Lane] = []
     private var sinks: [String: SinkSender] = [:]
-    private var guardian = WallClockGuard()
+    private(set) var guardian = WallClockGuard()
     private var nextToken: UInt64 = 1
     private var flights: [UInt64: Lane] = [:]
     /// Limits of requests that several destinations share, by account.
@@ -105,6 +105,7 @@ final class Loop {
     private func pump(_ lane: Lane, now: UInt64, lastID: Int64) {
         if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
         guard mayStart else { return }
+        lane.ahead.budget = ReadAhead.spansAtOnce
         if let constant = lane.constant, !constant.delivers { return filter(lane, by: constant, through: lastID) }
         while lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom, hasTurn(lane, now: now, lastID: lastID) {
             if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
@@ -185,6 +186,7 @@ final class Loop {
         let limits = lane.spec.settings.limits
         // The cursor passes over ids that were settled before a restart as soon as those before them are.
         lane.nextID = max(lane.nextID, lane.cursor.position + 1)
+        lane.ahead.looks(at: lane.nextID)
         while lane.nextID <= lastID || lane.open != nil {
             var open =
                 lane.open ?? Lane.Open(first: lane.nextID, since: now, selection: lane.constant == nil ? .init(rules: lane.rules) : nil)
@@ -230,7 +232,20 @@ final class Loop {
                     }
                     var delivers = true
                     if let routed {
-                        let decision = lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt)
+                        let found: RouteDecision?
+                        do throws(SpoolError) {
+                            found = try wholeDecision(routed, index, lane)
+                        } catch {
+                            failedToRead(lane, error)
+                            complete = open.ids > 0
+                            break scan
+                        }
+                        // Nothing goes past a trace that is not decided.
+                        guard let found else {
+                            lane.ahead.wait(at: lane.nextID, until: now + lane.ahead.patience)
+                            break scan
+                        }
+                        let decision = lane.limited(found, receivedAt: entry.receivedAt)
                         delivers = decision.delivers
                         open.selection?.append(decision, length: entry.length)
                         if !delivers { lane.drop(SpanView(segment: segment, index: index)) }
@@ -362,8 +377,8 @@ final class Loop {
         }
     }
 
-    /// Decides anew on a batch that was gathered under other rules.
-    private func decidedAnew(_ spans: LogSpans, _ lane: Lane) throws(SpoolError) -> LogSpans {
+    /// Decides anew on a batch that was gathered under other rules; nil where a trace is not decided yet.
+    private func decidedAnew(_ spans: LogSpans, _ lane: Lane) throws(SpoolError) -> LogSpans? {
         guard lane.constant == nil else { return LogSpans(ids: spans.ids) }
         var selection = LogSpans.Selection(rules: lane.rules)
         var id = spans.ids.lowerBound
@@ -378,7 +393,8 @@ final class Loop {
             while id <= min(segment.lastID, spans.ids.upperBound) {
                 let index = Int(id - segment.firstID)
                 let entry = segment.entries[index]
-                let decision = lane.limited(routed.decision(index, for: lane.place), receivedAt: entry.receivedAt)
+                guard let whole = try wholeDecision(routed, index, lane) else { return nil }
+                let decision = lane.limited(whole, receivedAt: entry.receivedAt)
                 selection.append(decision, length: entry.length)
                 if !decision.delivers { lane.drop(SpanView(segment: segment, index: index)) }
                 id += 1
@@ -396,7 +412,11 @@ final class Loop {
         var batch = batch
         if case .log(let spans) = batch.spans, lane.isStale(spans) {
             do throws(SpoolError) {
-                let anew = try decidedAnew(spans, lane)
+                guard let anew = try decidedAnew(spans, lane) else {
+                    batch.notBefore = now + lane.ahead.patience
+                    lane.waiting.append(batch)
+                    return lane.breaker.probeInconclusive(now: now)
+                }
                 guard anew.count > 0 else {
                     lane.breaker.probeInconclusive(now: now)
                     return lane.settle(anew, .delivered, bytes: 0, in: log)
@@ -1043,7 +1063,10 @@ final class Loop {
             try log.set(.retired, of: consumer.id)
         }
         let letters = try reader.nextLetterAt()
-        for lane in lanes { lane.letterAt = letters[lane.consumer] }
+        for lane in lanes {
+            lane.letterAt = letters[lane.consumer]
+            try recallTraces(lane)
+        }
     }
 
     /// Gives destinations of one account their common limit, which a reload does not fill.
@@ -1116,6 +1139,7 @@ final class Loop {
         lane.givenUp = nil
         (lane.open, lane.behind) = (nil, nil)
         lane.nextID = consumer.cursor.position + 1
+        lane.ahead.rewind(to: consumer.cursor.position)
     }
 
     /// Dead letters of this consumer were changed from outside.

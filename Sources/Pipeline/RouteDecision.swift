@@ -12,12 +12,29 @@ public struct RouteDecision: Sendable, Hashable {
         case sampled
         /// The route's limit leaves it out.
         case limited
+        /// Its trace as a whole is left out.
+        case tail
+        /// It came after its trace was left out, and nothing keeps it.
+        case late
+        /// It goes there with its trace, one of the share that is kept whatever it is.
+        case deliverAtRate
     }
 
     private let code: UInt16
 
     /// A decision by the route of this number; nil where there are no routes, or none matched.
     public init(_ kind: Kind, by route: Int? = nil) { code = kind.rawValue | UInt16((route ?? -1) + 1) << 3 }
+
+    /// The decision over a span by that over its trace.
+    public init(trace verdict: TraceVerdict, by route: Int) {
+        let kind: Kind =
+            switch verdict {
+            case .dropped: .tail
+            case .keptByRate: .deliverAtRate
+            case .kept: .deliver
+            }
+        self.init(kind, by: route)
+    }
 
     /// How many routes a configuration may have: a decision has 13 bits for their number.
     static let routesMax = 8000
@@ -30,5 +47,5 @@ public struct RouteDecision: Sendable, Hashable {
     /// The route that decided, by its place in the order of reading.
     public var route: Int? { code < 8 ? nil : Int(code >> 3) - 1 }
     /// Whether the span goes to the destination.
-    public var delivers: Bool { code & 7 == 0 }
+    public var delivers: Bool { code & 7 == Kind.deliver.rawValue || code & 7 == Kind.deliverAtRate.rawValue }
 }

@@ -47,7 +47,7 @@ public final class Router {
         guard let index = decision.route, rules.routes[index].changesSpans, var draft = SpanDraft(view) else { return view }
         let route = rules.routes[index]
         activation.withSpan(view) { llm in
-            if let sampler = route.sampler, sampler.marks { mark(&draft, by: sampler, llm.span, index) }
+            if let sampler = route.sampler, sampler.marks { mark(&draft, by: sampler, llm.span, decision) }
             guard let transformation = route.transformation else { return }
             var counts = [Int](repeating: 0, count: transformation.redaction?.count ?? 0)
             transformation.apply(to: &draft, activation, workspace: workspace, counts: &counts) { failed(index, $0, $1) }
@@ -59,6 +59,38 @@ public final class Router {
         return draft.view()
     }
 
+    // MARK: Whole traces
+
+    /// Adds a span to the sums of its trace; `view` is of a routed segment. `route` decides on the trace.
+    public func add(_ view: SpanView, to sums: inout TraceSums, for route: Int) {
+        guard let sampler = rules.routes[route].sampler else { return }
+        view.withLLM { sums.add($0, randomness: sampler.randomness(of: $0.span)) }
+    }
+
+    /// The verdict over a trace by the route that decides on it.
+    public func judge(_ sums: TraceSums, by route: Int) -> TraceVerdict {
+        guard let tail = rules.routes[route].sampler?.tail else { return .kept }
+        return tail.judge(sums) { failed(route, $0, $1) }
+    }
+
+    /// Whether the conditions over traces keep a span that came after its trace was left out: it is judged as a trace of its own.
+    public func keepsLate(_ view: SpanView, by route: Int) -> Bool {
+        guard let tail = rules.routes[route].sampler?.tail else { return true }
+        return tail.keeps(alone(view, for: route)) { failed(route, $0, $1) }
+    }
+
+    /// The decision over a span whose trace it is alone: in tests of the configuration, and where a trace has been forgotten.
+    public func judgeAlone(_ view: SpanView, _ decision: RouteDecision) -> RouteDecision {
+        guard decision.delivers, let route = decision.route, rules.routes[route].sampler?.tail != nil else { return decision }
+        return RouteDecision(trace: judge(alone(view, for: route), by: route), by: route)
+    }
+
+    private func alone(_ view: SpanView, for route: Int) -> TraceSums {
+        var sums = TraceSums()
+        add(view, to: &sums, for: route)
+        return sums
+    }
+
     /// A dead letter's span as its destination gets it: by the route that would send it there now, whatever that one's rate. Nil where none
     /// would.
     public func replayed(_ view: SpanView, for destination: Int) -> SpanView? {
@@ -66,21 +98,27 @@ public final class Router {
         let decision = routed.decision(view.index, for: destination)
         let shown = SpanView(segment: routed.segment, index: view.index)
         switch decision.kind {
-        case .deliver, .sampled, .limited: return form(shown, by: decision)
+        case .deliver, .deliverAtRate, .sampled, .limited, .tail, .late: return form(shown, by: decision)
         case .filtered, .dropped: return nil
         }
     }
 
     /// What is kept says at which rate, so that a platform can weigh its counts.
-    private func mark(_ draft: inout SpanDraft, by sampler: Sampler, _ span: SpanFields, _ route: Int) {
-        guard case .kept(var rate, var threshold, let keep) = decision(of: sampler, span, route) else { return }
+    private func mark(_ draft: inout SpanDraft, by sampler: Sampler, _ span: SpanFields, _ decision: RouteDecision) {
+        guard let route = decision.route, case .kept(var rate, var threshold, let keep) = self.decision(of: sampler, span, route) else {
+            return
+        }
+        if let tail = sampler.tail, decision.kind == .deliverAtRate, tail.threshold > threshold {
+            (rate, threshold) = (tail.rate, tail.threshold)
+        }
         // A threshold that is higher already is never lowered: the smaller probability is the whole one.
         if let before = TraceState.threshold(in: span.traceState), before > threshold {
             (rate, threshold) = (Sampler.probability(of: before), before)
         }
         draft.traceState = TraceState.setting(threshold: threshold, in: span.traceState)
         draft.set(Array("tracefwd.sampling.rate".utf8), AnyValueBytes.double(rate))
-        if let keep { draft.set(Array("tracefwd.sampling.reason".utf8), AnyValueBytes.string("keep[\(keep)]")) }
+        let reason: String? = sampler.tail != nil && decision.kind == .deliver ? "tail" : keep.map { "keep[\($0)]" }
+        if let reason { draft.set(Array("tracefwd.sampling.reason".utf8), AnyValueBytes.string(reason)) }
     }
 
     /// Models without a price that were met for the first time since the last call.

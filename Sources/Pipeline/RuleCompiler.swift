@@ -23,11 +23,14 @@ extension Rules {
 struct RuleCompiler {
     private(set) var mistakes: [Mistake] = []
     private var environment: Environment
+    /// Of tail sampling.
+    private var traces: Environment
     let host: RuleHost
 
     init(_ host: RuleHost) {
         self.host = host
         environment = .ofSpans(host)
+        traces = .ofTraces(host)
     }
 
     mutating func define(_ definitions: [DefinitionSettings]) {
@@ -37,13 +40,15 @@ struct RuleCompiler {
             } catch {
                 report(error, in: one.expression)
             }
+            // What names members of a span alone is not there in conditions over traces.
+            try? traces.define(one.name, as: one.expression.text)
         }
     }
 
     /// A program of a type; nil where the expression is wrong, which is reported.
-    mutating func program(_ text: RuleText, returning type: ValueType?) -> Program? {
+    mutating func program(_ text: RuleText, returning type: ValueType?, of traces: Environment? = nil) -> Program? {
         do throws(CompileErrors) {
-            return try environment.compile(text.text, returning: type)
+            return try (traces ?? environment).compile(text.text, returning: type)
         } catch {
             report(error, in: text)
             return nil
@@ -62,12 +67,9 @@ struct RuleCompiler {
     /// What this version does not do yet is refused: a rule that says something and does nothing would be worse than none.
     private mutating func refuseMissing(_ settings: RouteSettings) {
         func missing(_ what: String) -> Mistake { settings.mistake("\(what) is not in this version yet; leave it out") }
-        if settings.sample?.tail != nil { mistakes.append(missing("sample.tail")) }
         for step in settings.transform {
             switch step {
-            case .normalize: mistakes.append(missing("transform: normalize"))
             case .exec: mistakes.append(missing("transform: exec"))
-            case .enrich(_, _, let estimatesTokens) where estimatesTokens: mistakes.append(missing("transform: enrich.tokens"))
             default: continue
             }
         }
@@ -104,8 +106,18 @@ struct RuleCompiler {
             case .expression(let text): program(text, returning: .double).map { .program($0) } ?? .number(1)
             }
         let keep = settings.keep.compactMap { condition($0) }
-        if case .number(1) = rate, keep.isEmpty, settings.perSecondMax == nil { return nil }
-        return Sampler(rate: rate, keep: keep, perSecondMax: settings.perSecondMax, hashesTraceID: settings.hashesTraceID)
+        let tail = settings.tail.map { tailSampler($0) }
+        if case .number(1) = rate, keep.isEmpty, settings.perSecondMax == nil, tail == nil { return nil }
+        return Sampler(rate: rate, keep: keep, perSecondMax: settings.perSecondMax, hashesTraceID: settings.hashesTraceID, tail: tail)
+    }
+
+    private mutating func tailSampler(_ settings: TailSettings) -> TailSampler {
+        let limits = TraceLimits(
+            wait: settings.wait.nanoseconds, grace: settings.grace.nanoseconds, remember: settings.remember.nanoseconds,
+            tracesMax: settings.tracesMax)
+        return TailSampler(
+            keep: settings.keep.compactMap { program($0, returning: .bool, of: traces) }, rate: settings.rate, limits: limits,
+            environment: traces)
     }
 
     mutating func transformation(_ settings: [TransformSettings], redact: [RedactionSettings]) -> Transformation? {
@@ -125,13 +137,16 @@ struct RuleCompiler {
         case .dropContent(.never): return nil
         case .dropContent(.always): return .dropContent(nil)
         case .dropContent(.when(let text)): return condition(text).map { .dropContent($0) }
-        case .enrich(let hasHost, let attributes, _):
+        case .enrich(let hasHost, let attributes, let estimatesTokens):
             return .enrich(
                 host: hasHost ? Array(host.hostName.utf8) : nil,
                 attributes: attributes.sorted { $0.key < $1.key }.map {
                     .init(key: Array($0.key.utf8), value: AnyValueBytes.string($0.value))
-                })
-        case .normalize, .exec: return nil
+                }, estimatesTokens: estimatesTokens)
+        case .normalize(.genAI): return .normalize(.genAI)
+        case .normalize(.openInference): return .normalize(.openInference)
+        case .normalize(.openLLMetry): return .normalize(.openLLMetry)
+        case .exec: return nil
         }
     }
 
@@ -220,5 +235,13 @@ extension PriceValue {
             case .map(let entries): .map(entries.map { .init(name: $0.name, value: PriceValue($0.value)) })
             }
         self.init(content, at: "\(value.place)")
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds; 0 for a negative time, and at most some 290 years.
+    fileprivate var nanoseconds: UInt64 {
+        let (seconds, rest) = (max(components.seconds, 0), UInt64(max(components.attoseconds, 0) / 1_000_000_000))
+        return seconds < 9_000_000_000 ? UInt64(seconds) * 1_000_000_000 + rest : UInt64(Int64.max)
     }
 }

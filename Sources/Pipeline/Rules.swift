@@ -66,6 +66,14 @@ public final class Rules: Sendable {
     /// Spans a second that a route lets through to a destination; nil is no limit.
     public func perSecondMax(of route: Int) -> Double? { routes[route].sampler?.perSecondMax }
 
+    /// The routes that decide on whole traces for a destination, and when.
+    public func tails(for destination: Int) -> [(route: Int, limits: TraceLimits)] {
+        routes.indices.compactMap { index in
+            guard masks[destination][index / 64] & 1 << UInt64(index % 64) != 0 else { return nil }
+            return routes[index].sampler?.tail.map { (index, $0.limits) }
+        }
+    }
+
     /// Whether spans of this decision go out in another form than they came in.
     public func transforms(_ decision: RouteDecision) -> Bool { decision.route.map { routes[$0].changesSpans } ?? false }
 

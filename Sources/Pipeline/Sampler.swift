@@ -24,13 +24,15 @@ struct Sampler: Sendable {
     /// Most spans a second, by log time; what it leaves out is counted apart.
     let perSecondMax: Double?
     let hashesTraceID: Bool
+    /// What decides on the whole trace of a span that goes on.
+    var tail: TailSampler?
 
     /// 2^56.
     static let whole: UInt64 = 1 << 56
 
     /// Whether what is kept carries its rate: it does wherever a share or a condition decides.
     var marks: Bool {
-        if case .number(1) = rate { return !keep.isEmpty }
+        if case .number(1) = rate, tail == nil { return !keep.isEmpty }
         return true
     }
 

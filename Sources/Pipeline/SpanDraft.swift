@@ -98,6 +98,16 @@ struct SpanDraft {
         }
     }
 
+    /// Changes the attributes from a view over the span as it is now.
+    mutating func rewrite(_ change: (inout SpanEdit, LLMFields) -> Void) {
+        var rewriter = SpanRewriter()
+        // What the draft wrote itself is well formed.
+        guard (try? rewriter.rewriteLLM(view(), change)) != nil, let new = rewriter.finish().first.flatMap({ SpanDraft($0) }) else {
+            return
+        }
+        attributes = new.attributes
+    }
+
     // MARK: Out
 
     /// The changed span, with the id that it had.

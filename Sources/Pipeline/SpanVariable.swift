@@ -75,8 +75,14 @@ extension Environment {
             let slot = environment.declare(variable.word, variable.type)
             precondition(slot == variable.rawValue, "the slots are the raw values")
         }
+        environment.addFunctions(host)
+        return environment
+    }
+
+    /// Our functions beside CEL's own: `hash(x)` and `glob(string, pattern)`.
+    mutating func addFunctions(_ host: RuleHost) {
         let keyed = host.keyedHash
-        environment.add(
+        add(
             Function("hash", .string, returns: .string) { value, arena in
                 guard case .string(let text) = value else { return .failure(.noSuchOverload) }
                 guard arena.spend(bytes: text.count) else { return .failure(.tooExpensive) }
@@ -90,7 +96,7 @@ extension Environment {
                     return at
                 }
             })
-        environment.add(
+        add(
             Function("glob", .string, .string, returns: .bool) { text, pattern, arena in
                 guard case .string(let text) = text, case .string(let pattern) = pattern else { return .failure(.noSuchOverload) }
                 // What matching costs at worst: each `*` may look at all of the text again.
@@ -99,7 +105,6 @@ extension Environment {
                 }
                 return .bool(Glob.matches(text, pattern))
             })
-        return environment
     }
 }
 

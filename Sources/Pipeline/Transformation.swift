@@ -11,7 +11,8 @@ struct Transformation: Sendable {
         case only([[UInt8]])
         case truncate(bytesMax: Int, at: [[UInt8]])
         case dropContent(Program?)
-        case enrich(host: [UInt8]?, attributes: [SpanDraft.Attribute])
+        case normalize(Dialect)
+        case enrich(host: [UInt8]?, attributes: [SpanDraft.Attribute], estimatesTokens: Bool)
     }
 
     /// What is set, and to what.
@@ -60,7 +61,9 @@ struct Transformation: Sendable {
                 } catch {
                     if let condition { fails(condition, error) }
                 }
-            case .enrich(let host, let attributes):
+            case .normalize(let dialect): draft.rewrite { $0.normalize($1, to: dialect) }
+            case .enrich(let host, let attributes, let estimatesTokens):
+                if estimatesTokens { draft.rewrite { TokenEstimate.add(to: &$0, $1) } }
                 if let host { draft.setResource(Array("host.name".utf8), AnyValueBytes.string(host)) }
                 for attribute in attributes { draft.set(attribute.key, attribute.value) }
             }

@@ -16,9 +16,9 @@ struct Trial {
     /// The span as conditions see it.
     var seen: SpanView { SpanView(segment: routed.segment, index: 0) }
 
-    /// What the routes make of it for a destination; nil where the configuration has none of that name.
+    /// What the routes make of it for a destination, as a trace of its own; nil where the configuration has none of that name.
     func decision(for destination: String) -> RouteDecision? {
-        router.rules.place(of: destination).map { routed.decision(0, for: $0) }
+        router.rules.place(of: destination).map { router.judgeAlone(seen, routed.decision(0, for: $0)) }
     }
 
     /// The span as the destination gets it; the decision delivers.
@@ -28,10 +28,11 @@ struct Trial {
     func words(_ decision: RouteDecision) -> String {
         let route = decision.route == nil ? "" : " by route \"\(router.rules.name(of: decision.route))\""
         return switch decision.kind {
-        case .deliver: "delivered\(route)"
+        case .deliver, .deliverAtRate: "delivered\(route)"
         case .filtered: "filtered: no route that matches names it"
         case .dropped: "dropped\(route)"
         case .sampled: "sampled out\(route)"
+        case .tail, .late: "sampled out with its trace\(route)"
         case .limited: "over the limit\(route)"
         }
     }
@@ -62,10 +63,11 @@ struct RuleTestRun {
     private func problems(at destination: String, _ expected: RuleTest.Expectation, _ trial: Trial) -> [String] {
         guard let decision = trial.decision(for: destination) else { return ["\(destination): is no destination"] }
         switch (expected, decision.kind) {
-        case (.delivered, .deliver), (.filtered, .filtered), (.filtered, .dropped), (.dropped, .dropped), (.sampled, .sampled),
-            (.sampled, .limited):
+        case (.delivered, .deliver), (.delivered, .deliverAtRate), (.filtered, .filtered), (.filtered, .dropped), (.dropped, .dropped),
+            (.sampled, .sampled),
+            (.sampled, .limited), (.sampled, .tail):
             return []
-        case (.with(let members), .deliver):
+        case (.with(let members), .deliver), (.with(let members), .deliverAtRate):
             let differences = ExpectedMembers(members).differences(from: JSONValue(trial.form(by: decision)))
             guard !differences.isEmpty else { return [] }
             return ["\(destination): \(trial.words(decision)), with a difference (- expected, + arrives)"]

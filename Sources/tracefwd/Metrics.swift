@@ -137,6 +137,12 @@ struct MetricsPage {
         ) {
             Double($0.cutSpans)
         }
+        each(
+            "tracefwd_destination_traces_decided_early_total", "counter",
+            "Traces that tail sampling decided before their time, past max_traces, since the start.", &self
+        ) {
+            Double($0.tracesDecidedEarly)
+        }
         let watched = deliveries.filter { $0.orphans != nil }
         if !watched.isEmpty {
             family(

@@ -115,6 +115,20 @@ final class World {
         #expect(log.flush())
     }
 
+    /// As `append`, spans of traces.
+    func append(_ spans: [TracedSpan]) {
+        var batch = SpanBatch()
+        for span in spans {
+            appended += 1
+            batch.append(number: appended, span, receivedAt: time.wall)
+        }
+        guard case .taken = log.append(&batch, wantsAck: true) else {
+            Issue.record("the spool took nothing (seed \(seed))")
+            return
+        }
+        #expect(log.flush())
+    }
+
     // MARK: Time
 
     /// One turn of the loop, and its promise: where it says "now" there is something to do now.
@@ -124,7 +138,10 @@ final class World {
             defer { ended = [] }
             return ended
         }) { loop.sinkEnded(token, error) }
-        return loop.step()
+        let deadline = loop.step()
+        // The writer's clock does not run while this one does: what waits for a commit is not to wait for long.
+        if loop.lanes.contains(where: \.ahead.isSaving) { _ = log.flush() }
+        return deadline
     }
 
     /// Lets the world go on for a time: the loop turns whenever it asked to, and whenever an answer comes.
@@ -164,7 +181,7 @@ final class World {
     /// Anything that moves when the loop does something.
     private var progress: [Int] {
         [wire.sent.count, wire.inFlight.count, heard.events.withLock { $0.count }]
-            + loop.lanes.map { Int($0.nextID) + Int($0.cursor.position) + $0.waiting.count + $0.cursor.settled.count }
+            + loop.lanes.map { Int($0.nextID) + Int($0.ahead.read) + Int($0.cursor.position) + $0.waiting.count + $0.cursor.settled.count }
     }
 
     // MARK: What a person does
