@@ -1063,10 +1063,7 @@ final class Loop {
             try log.set(.retired, of: consumer.id)
         }
         let letters = try reader.nextLetterAt()
-        for lane in lanes {
-            lane.letterAt = letters[lane.consumer]
-            try recallTraces(lane)
-        }
+        for lane in lanes { lane.letterAt = letters[lane.consumer] }
     }
 
     /// Gives destinations of one account their common limit, which a reload does not fill.

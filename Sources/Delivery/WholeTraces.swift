@@ -26,6 +26,7 @@ extension Loop {
     /// Reads ahead until a trace is decided, the log ends, or others must have their turn. Whether it is, and every destination would find it
     /// so after a crash.
     private func isDecided(_ trace: TraceID, _ id: Int64, _ lane: Lane) throws(SpoolError) -> Bool {
+        try recallTraces(lane)
         lane.ahead.skip(to: lane.cursor.position)
         let isOpen = try isOpen(trace, id, lane)
         saveDecisions(of: lane)
@@ -79,7 +80,7 @@ extension Loop {
     }
 
     /// Reads what was decided before this start, or before a route became one that decides on whole traces.
-    func recallTraces(_ lane: Lane) throws(SpoolError) {
+    private func recallTraces(_ lane: Lane) throws(SpoolError) {
         guard lane.ahead.forgets else { return }
         _ = log.flush()
         var settlement = Settlement(consumer: lane.consumer, cursor: lane.cursor)
