@@ -311,6 +311,8 @@ def test_a_start_beside_a_reader(held: Held) -> None:
     daemon.launch()
     eventually(lambda: journal(daemon, "takes no spans yet"))
     assert_told(daemon, "warning", "takes no spans yet", "another process uses the spool's file", at_most=1)
+    # It is told before there is a socket to ask on.
+    eventually(lambda: daemon.run("status").returncode == 0, what="the daemon answers")
     assert_no_spans_are_taken(daemon, "another process uses the spool's file")
     held.reader.close()
     eventually(lambda: daemon.get("/readyz")[0] == 200)
