@@ -251,24 +251,6 @@ enum LogType: String, Sendable {
     var traceloopKind: String { self == .tool || self == .agent || self == .workflow ? rawValue : "task" }
 }
 
-extension JSONBytes {
-    /// A document that a search found.
-    fileprivate mutating func document(_ document: RetrievedDocument) {
-        object { json in
-            json.member("id", document.id)
-            json.member("content", document.content)
-            if let score = document.score {
-                json.key("score")
-                json.double(score)
-            }
-            if let metadata = document.metadata {
-                json.key("metadata")
-                json.value(metadata)
-            }
-        }
-    }
-}
-
 /// Whether `key` is `prefix` with a number behind it (`gen_ai.prompt.0.role`, but not `gen_ai.prompt.name`).
 private func isNumbered(_ key: UnsafeRawBufferPointer, behind prefix: StaticString) -> Bool {
     let length = prefix.utf8CodeUnitCount

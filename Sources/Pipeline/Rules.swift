@@ -4,8 +4,7 @@
 // told; a condition that names no message text decodes none. Does not know: the spool, requests, platforms.
 // Start here (the compiled rules, shared), then RuleCompiler.swift (from the configuration), Router.swift (what a thread does with them),
 // SpanActivation.swift (what conditions see), Sampler.swift.
-public import Pricing
-public import Settings
+import Pricing
 
 /// The rules of a configuration, compiled. Any number of threads may share them; each has a `Router` of its own.
 public final class Rules: Sendable {

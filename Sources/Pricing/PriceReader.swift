@@ -3,8 +3,11 @@
 import Patterns
 
 extension PriceTable {
-    /// The table that tracefwd ships. It throws only where this build is broken; the tests read it.
-    public static func shipped() throws(PriceError) -> PriceTable {
+    /// The table that tracefwd ships, read once a process. It throws only where this build is broken; the tests read it.
+    public static func shipped() throws(PriceError) -> PriceTable { try parsed.get() }
+
+    /// A start compiles the rules twice, to find their mistakes and to use them.
+    private static let parsed = Result { () throws(PriceError) in
         try PriceTable(json: ShippedPrices.json.withUTF8Buffer { Array($0) }, file: "shipped prices")
     }
 

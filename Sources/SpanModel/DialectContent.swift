@@ -269,7 +269,8 @@ extension JSONBytes {
         }
     }
 
-    fileprivate mutating func document(_ document: RetrievedDocument) {
+    /// A document that a search found, as GenAI has it: `{"id", "content", "score", "metadata"}`, what is known of it.
+    public mutating func document(_ document: RetrievedDocument) {
         object { json in
             json.member("id", document.id)
             json.member("content", document.content)
