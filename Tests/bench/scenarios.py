@@ -17,6 +17,28 @@ CURVE_SPANS = 200_000
 DRAIN_SPANS = 1_000_000
 
 
+# Ten routes of average complexity, as in Tests/bench/rules; the last takes every span to the one destination.
+TEN_ROUTES = [
+    *(
+        {"name": f"r{number}", "when": condition, "to": ["collector0"]}
+        for number, condition in enumerate(
+            (
+                'environment == "prod" && model.startsWith("gpt-4")',
+                'status == "error" || duration > duration("5s")',
+                'service in ["shop", "search"]',
+                "cost_usd > 0.25",
+                "input_tokens > 1000",
+                '"vip" in tags',
+                'environment == "staging" && !(name == "healthcheck")',
+                'attributes["shop.tier"] == "gold" && root',
+                'model.contains("mini") || model.endsWith("-turbo")',
+            )
+        )
+    ),
+    {"name": "all", "to": ["collector0"]},
+]
+
+
 def throughput(binary: Path, tools: Path, spans: int, connections: int, destinations: int = 1, **sections: object) -> Figures:
     """From the first byte on the unix socket to the last span at the last destination, with an ack wanted every 1,000 spans."""
     with sink(tools, spans) as port, daemon(binary, collectors(destinations, port), **sections) as it:
