@@ -8,7 +8,7 @@ extension JSONBytes {
         object { json in
             json.key("model")  // required, of whatever it is
             json.string(llm.model ?? .utf8(llm.span.name))
-            json.member("log_type", span.logType.rawValue)
+            json.member("log_type", span.own("respan.entity.log_type")?.string ?? span.logType.rawValue)
             json.logContent(span)
             json.logUsage(span)
             json.logTimes(llm)
@@ -75,7 +75,7 @@ extension JSONBytes {
         if !name.isEmpty { member("span_name", String(name.unicodeScalars.prefix(255))) }
         member("span_workflow_name", llm.workflowName)
         if let customer = span.customer { member("customer_identifier", customer) }
-        member("thread_identifier", llm.session)
+        member("thread_identifier", span.own("respan.threads.thread_identifier") ?? llm.session)
         if let trace, let id { member("custom_identifier", "\(trace):\(id)") }
         if span.hasMetadata {
             key("metadata")

@@ -26,6 +26,12 @@ struct KeywordsAISpan {
     /// It says that another row owns the usage, which a sender must not.
     private static let forbidden = AttributeNames(["respan.gateway.log_id"])
 
+    /// What the sender itself wrote for the platform under this name.
+    func own(_ name: StaticString) -> SpanText? {
+        guard case .string(let text)? = llm.span.attributes.first(of: [name]), !text.isEmpty else { return nil }
+        return .utf8(text)
+    }
+
     /// Adds what the platform reads, and takes out what would stand beside it or must not reach it.
     func write(to edit: inout SpanEdit) {
         edit.drop(Self.forbidden)
@@ -189,7 +195,9 @@ struct KeywordsAISpan {
     }
 
     /// The user, as long as the platform's column.
-    var customer: String? { llm.user.map { String($0.string.unicodeScalars.prefix(254)) } }
+    var customer: String? {
+        (own("respan.customer_params.customer_identifier") ?? llm.user).map { String($0.string.unicodeScalars.prefix(254)) }
+    }
 
     var hasMetadata: Bool { !llm.metadata.isEmpty || !llm.tags.isEmpty }
 

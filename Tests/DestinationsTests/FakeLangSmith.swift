@@ -13,7 +13,7 @@ final class FakeLangSmith: FakePlatform {
 
     init(key: String = "lsv2_sk_sesame", workspace: String? = nil) { (self.key, self.workspace) = (key, workspace) }
 
-    func answer(_ request: Request) -> Response {
+    func answer(_ request: Request, at _: Double) -> Response {
         guard request.method == "POST", request.url.hasSuffix("/otel/v1/traces") else { return Response(status: 404) }
         guard request["x-api-key"] == key else { return refusal(401, "Invalid token") }
         if let workspace, request["X-Tenant-Id"] != workspace { return refusal(403, "org_scoped_key_requires_workspace") }

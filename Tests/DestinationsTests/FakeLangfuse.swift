@@ -30,7 +30,7 @@ final class FakeLangfuse: FakePlatform {
         observations.map { PlatformRecord(identity: $0.key, name: $0.value.name, parent: $0.value.parent) }
     }
 
-    func answer(_ request: Request) -> Response {
+    func answer(_ request: Request, at _: Double) -> Response {
         guard request.method == "POST", request.url.hasSuffix("/api/public/otel/v1/traces") else { return langfuseAnswer(404, "Not found") }
         guard request["Authorization"] == authorization else { return langfuseAnswer(401, "Invalid credentials") }
         guard request["Content-Type"]?.contains("application/x-protobuf") == true else {
@@ -104,7 +104,7 @@ final class FakeLangfuseIngestion: FakePlatform {
         }
     }
 
-    func answer(_ request: Request) -> Response {
+    func answer(_ request: Request, at _: Double) -> Response {
         guard request.method == "POST", request.url.hasSuffix("/api/public/ingestion") else { return langfuseAnswer(404, "Not found") }
         guard request["Authorization"]?.hasPrefix("Basic ") == true else { return langfuseAnswer(401, "Invalid credentials") }
         guard request["Content-Encoding"] == nil, request.body.count <= 3_500_000 else { return Response(status: 413) }

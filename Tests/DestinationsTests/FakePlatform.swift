@@ -5,10 +5,16 @@ import SpanModel
 
 /// A platform as its contract has it: it refuses what the contract says is refused, and keeps what it takes by its own rules of identity.
 protocol FakePlatform: AnyObject {
-    /// What it answers. Pure of chance: what goes wrong on the way is `Journey`'s.
-    func answer(_ request: Request) -> Response
+    /// What it answers to what comes at that time, in seconds of a clock that only runs forward. Pure of chance: what goes wrong on the way is
+    /// `Journey`'s.
+    func answer(_ request: Request, at seconds: Double) -> Response
     /// What a user would see now, a line a record, in no order.
     var records: [PlatformRecord] { get }
+}
+
+extension FakePlatform {
+    /// The same, where the time does not matter.
+    func answer(_ request: Request) -> Response { answer(request, at: 0) }
 }
 
 /// One thing that a user sees.
@@ -24,7 +30,7 @@ struct PlatformRecord: Equatable {
 final class AnyPlatform: FakePlatform {
     private(set) var records: [PlatformRecord] = []
 
-    func answer(_ request: Request) -> Response {
+    func answer(_ request: Request, at _: Double) -> Response {
         for name in testSpanNames(in: request) { records.append(PlatformRecord(identity: "\(records.count)", name: name)) }
         return Response(status: 200)
     }

@@ -65,14 +65,15 @@ final class Journey {
 
     private func take(_ request: Request) -> Result<Response, TransportError>? {
         requests.append(request)
-        times.append(Double(time.monotonic - PlayedClock.start) / 1e9)
+        let seconds = Double(time.monotonic - PlayedClock.start) / 1e9
+        times.append(seconds)
         switch fault(request, testSpanNames(in: request)) {
-        case nil: return .success(platform.answer(request))
+        case nil: return .success(platform.answer(request, at: seconds))
         case .answer(let response): return .success(response)
         case .lostAnswer:
-            _ = platform.answer(request)
+            _ = platform.answer(request, at: seconds)
             return .failure(TransportError(description: "connection reset"))
-        case .refusedConnection: return .failure(TransportError(description: "connection refused"))
+        case .refusedConnection: return .failure(TransportError(description: "connection refused", unreachable: true))
         case .noEnd: return nil
         }
     }
@@ -88,13 +89,19 @@ final class Journey {
         try run(duration)
     }
 
-    func run(_ duration: Duration) throws {
+    /// Lets the world go on until all is settled or so much time is over.
+    func run(_ duration: Duration) throws { try run(duration, untilSettled: true) }
+
+    /// Lets so much time go by, whether there is something to do or not.
+    func wait(_ duration: Duration) throws { try run(duration, untilSettled: false) }
+
+    private func run(_ duration: Duration, untilSettled: Bool) throws {
         #expect(log.flush())
         let end = time.monotonic + duration.nanosecondsClamped
         for _ in 0..<100_000 {
             let deadline = loop.step()
             guard time.monotonic < end else { return }
-            if try settled == accepted { return }
+            if untilSettled, try settled == accepted { return }
             let next = min(deadline ?? .max, wire.nextAnswerAt ?? .max)
             time.advance(to: min(end, max(next, time.monotonic + 1)))
         }

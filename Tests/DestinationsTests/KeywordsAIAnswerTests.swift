@@ -173,34 +173,3 @@ struct KeywordsAIAnswerTests {
         }
     }
 }
-
-extension Subject {
-    static let keywordsAI = [
-        Subject(
-            yaml: "type: keywordsai, api_key: MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", exceptions: [400, 402, 404, 405, 409, 415],
-            answers: [
-                ContractAnswer(200, json: #"{"partialSuccess":{"rejectedSpans":0,"errorMessage":""}}"#, .delivered),
-                ContractAnswer(200, json: #"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"bad id"}}"#, .partialUnknown),
-                ContractAnswer(400, .otherDoor), ContractAnswer(422, .refused), ContractAnswer(402, .pause),
-                ContractAnswer(404, .otherDoor),
-                ContractAnswer(405, .otherDoor), ContractAnswer(415, .otherDoor), ContractAnswer(409, .retry),
-            ],
-            waits: keywordsAIWaits),
-        Subject(
-            yaml: "type: respan, api_key: MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, mode: logs", exceptions: [402, 405, 409, 415],
-            answers: [
-                ContractAnswer(201, json: #"{"success_count":2,"error_count":0,"errors":[]}"#, .delivered),
-                ContractAnswer(
-                    201, json: #"{"success_count":1,"error_count":1,"errors":[{"index":1,"error":"x"}]}"#, .perSpan([.delivered, .refused])),
-                ContractAnswer(400, .refused), ContractAnswer(402, .pause), ContractAnswer(404, .pause), ContractAnswer(405, .pause),
-                ContractAnswer(415, .pause), ContractAnswer(409, .retry),
-            ],
-            waits: keywordsAIWaits),
-    ]
-
-    private static let keywordsAIWaits = [
-        ContractWait(headers: ["retry-after": "120"], wait: .seconds(120)),
-        ContractWait(headers: ["x-ratelimit-reset": "1700000120", "date": "Tue, 14 Nov 2023 22:13:20 GMT"], wait: .seconds(120)),
-        ContractWait(body: #"{"detail":"Rate limit exceeded","retry_after":120}"#, wait: .seconds(120)),
-    ]
-}
