@@ -113,7 +113,7 @@ public enum DeliveryEvent: Sendable {
     case clockJumped(by: Duration)
     case ruleFailed(route: String, count: Int, detail: String)
     case unknownModel(String)
-    case summary(DestinationStatus, spans: Int64, batches: Int64, p95: Double, retries: Int64)
+    case summary(DestinationStatus, DeliveryActivity, within: Duration)
 }
 
 /// One destination as `status` and /metrics show it.
@@ -151,16 +151,18 @@ public struct DestinationStatus: Sendable {
     public var lastError = ""
     /// Unix nanoseconds of it.
     public var lastErrorAt: UInt64 = 0
-    /// Requests since the start.
-    public var requests: Int64 = 0
     /// Attempts that failed and are made again.
     public var retries: Int64 = 0
     /// Times that requests went over to another door of the platform's.
     public var doorChanges: Int64 = 0
     /// Times that they went over to another host, there and back.
     public var hostChanges: Int64 = 0
+    /// Requests since the start.
+    public var requests: Int64 = 0
     /// Bytes of their bodies.
     public var requestBytes: Int64 = 0
+    /// Spans in them; one that is sent again counts again.
+    public var requestSpans: Int64 = 0
     /// Spans that were delivered shorter than they are in the spool, as the platform's limits wanted it.
     public var cutSpans: Int64 = 0
     /// Spans that were sent under a parent that has not been delivered; nil where the platform does not need it.

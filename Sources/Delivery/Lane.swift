@@ -107,8 +107,8 @@ final class Lane {
     var deliveredSpans: Int64 = 0
     var notesTold: Set<String> = []
     var status = DestinationStatus()
-    /// The counters at the last summary, and when the next is due.
-    var told = (spans: Int64(0), deliveries: Int64(0), retries: Int64(0), latency: Histogram())
+    /// What it had done at the last summary, and when the next is due.
+    var told = DeliveryActivity()
     var summaryAt: UInt64?
 
     init(_ consumer: Consumer, spec: DestinationSpec, rules: Rules) {

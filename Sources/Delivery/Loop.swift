@@ -278,7 +278,7 @@ final class Loop {
 
     private func failedToRead(_ lane: Lane, _ error: SpoolError) {
         tell(.readFailed(destination: lane.name, error: error))
-        lane.status.lastError = "\(error)"
+        (lane.status.lastError, lane.status.lastErrorAt) = ("\(error)", clock.wall())
         lane.notBefore = clock.monotonic() + 5 * Self.second
     }
 
@@ -488,6 +488,7 @@ final class Loop {
         budget.leaseAnyway(flight.leasedBytes)
         lane.status.requests += 1
         lane.status.requestBytes += Int64(flight.bodyBytes)
+        lane.status.requestSpans += Int64(request.spans.count)
         switch target.spec.destination.outlet {
         case .http(let options):
             let settings = target.spec.settings
@@ -1197,12 +1198,8 @@ final class Loop {
     private func summarize(_ lane: Lane, now: UInt64) {
         guard let at = lane.summaryAt, now >= at else { return }
         lane.summaryAt = nil
-        let latency = lane.status.latency.since(lane.told.latency)
-        let spans = lane.deliveredSpans - lane.told.spans
-        let retries = lane.status.retries - lane.told.retries
-        tell(
-            .summary(
-                status(lane), spans: spans, batches: lane.deliveries - lane.told.deliveries, p95: latency.quantile(0.95), retries: retries))
-        lane.told = (lane.deliveredSpans, lane.deliveries, lane.status.retries, lane.status.latency)
+        let activity = lane.activity
+        tell(.summary(status(lane), activity.since(lane.told), within: .nanoseconds(Int64(clamping: summaryEvery))))
+        lane.told = activity
     }
 }

@@ -289,10 +289,20 @@ public struct DestinationSummary: Sendable, Equatable {
     public var p95: Duration?
     /// Attempts that failed and are made again.
     public var retries: Int
+    /// Requests that were sent, the spans in them, and the bytes of their bodies.
+    public var (requests, requestSpans, requestBytes) = (0, 0, 0)
+    /// Answers by class of status, as `2xx`, or `none` where there was none.
+    public var answers: [String: Int] = [:]
     /// Spans that wait.
     public var backlog: Int
+    /// Their stored bytes.
+    public var backlogBytes = 0
     /// Age of the oldest that waits; nil where none does.
     public var oldest: Duration?
+    /// Time since the last delivery; nil where there was none since the start.
+    public var lastDelivered: Duration?
+    /// The last failure in words, where it is news: of this interval, or nothing was delivered after it.
+    public var lastError: String?
 
     /// The figures of an interval.
     public init(within: Duration, spans: Int, batches: Int, p95: Duration?, retries: Int, backlog: Int, oldest: Duration?) {
@@ -320,17 +330,25 @@ extension Logger {
     /// What a destination did in an interval.
     public func summary(_ destination: String, _ figures: DestinationSummary) {
         let speed = figures.p95.map { ", p95 \($0.human)" } ?? ""
-        let waiting = figures.backlog == 0 ? "none waits" : "\(figures.backlog.grouped) wait"
+        let before = figures.spans == 0 ? figures.lastDelivered.map { ", the last \($0.human) ago" } ?? "" : ""
+        let answers = figures.answers.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        let sent = "\(counted(figures.requests, "request")) of \(figures.requestBytes.humanBytes)\(answers.isEmpty ? "" : ": \(answers)")"
+        let waiting = figures.backlog == 0 ? "none waits" : "\(figures.backlog.grouped) wait (\(figures.backlogBytes.humanBytes))"
         let age = figures.oldest.map { ", the oldest for \($0.human)" } ?? ""
+        let error = figures.lastError.map { "; the last error: \($0)" } ?? ""
         tell(
             .info, "summary",
             """
             \(destination) took \(counted(figures.spans, "span")) in \(counted(figures.batches, "batch", plural: "batches")) in \
-            \(figures.within.human)\(speed), \(counted(figures.retries, "retry", plural: "retries")); \(waiting)\(age)
+            \(figures.within.human)\(before)\(speed), \(counted(figures.retries, "retry", plural: "retries")); \(sent); \
+            \(waiting)\(age)\(error)
             """,
             [
                 "destination": destination, "spans": figures.spans, "batches": figures.batches, "retries": figures.retries,
-                "p95_ms": figures.p95?.milliseconds, "backlog": figures.backlog, "oldest_s": figures.oldest?.components.seconds,
+                "p95_ms": figures.p95?.milliseconds, "requests": figures.requests, "request_spans": figures.requestSpans,
+                "bytes": figures.requestBytes, "answers": answers.isEmpty ? nil : answers, "backlog": figures.backlog,
+                "backlog_bytes": figures.backlogBytes, "oldest_s": figures.oldest?.components.seconds,
+                "last_delivered_s": figures.lastDelivered?.components.seconds, "reason": figures.lastError,
             ])
     }
 

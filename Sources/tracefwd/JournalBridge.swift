@@ -241,13 +241,7 @@ final class JournalBridge: Sendable {
         case .clockJumped(let by): logger.clockJumped(by: by)
         case .ruleFailed(let route, let count, let detail): logger.ruleFailed(route, count: count, detail: detail)
         case .unknownModel(let model): logger.unknownModel(model)
-        case .summary(let status, let spans, let batches, let p95, let retries):
-            logger.summary(
-                status.name,
-                DestinationSummary(
-                    within: .seconds(10), spans: Int(spans), batches: Int(batches), p95: p95 > 0 && p95 < .infinity ? .seconds(p95) : nil,
-                    retries: Int(retries),
-                    backlog: Int(status.backlogSpans), oldest: status.backlogSpans > 0 ? .seconds(status.oldestAgeSeconds) : nil))
+        case .summary(let status, let activity, let time): logger.summary(status.name, DestinationSummary(status, activity, within: time))
         }
     }
 
@@ -265,5 +259,22 @@ final class JournalBridge: Sendable {
         case .resume: logger.resumed(name, why: "by hand", backlog: backlog(name))
         case .skip, .seek: logger.cursorMoved(name)
         }
+    }
+}
+
+extension DestinationSummary {
+    fileprivate init(_ status: DestinationStatus, _ activity: DeliveryActivity, within time: Duration) {
+        let p95 = activity.latency.quantile(0.95)
+        self.init(
+            within: time, spans: Int(activity.spans), batches: Int(activity.batches),
+            p95: p95 > 0 && p95 < .infinity ? .seconds(p95) : nil, retries: Int(activity.retries), backlog: Int(status.backlogSpans),
+            oldest: status.backlogSpans > 0 ? .seconds(status.oldestAgeSeconds) : nil)
+        (requests, requestSpans, requestBytes) = (Int(activity.requests), Int(activity.requestSpans), Int(activity.requestBytes))
+        answers = activity.statusClasses.byStatusClass.mapValues { Int($0) }
+        backlogBytes = Int(status.backlogBytes)
+        let now = Clock.system.wall()
+        if status.lastDeliveredAt > 0 { lastDelivered = .nanoseconds(Int64(now - min(now, status.lastDeliveredAt))) }
+        let isNews = status.lastErrorAt > status.lastDeliveredAt || now - min(now, status.lastErrorAt) <= time.nanosecondsClamped
+        if isNews, !status.lastError.isEmpty { lastError = status.lastError }
     }
 }

@@ -122,6 +122,15 @@ struct MetricsPage {
         each("tracefwd_destination_retries_total", "counter", "Attempts that failed and were made again, since the start.", &self) {
             Double($0.retries)
         }
+        each("tracefwd_destination_last_error_seconds", "gauge", "Unix time of the last failure since the start, 0 before it.", &self) {
+            Double($0.lastErrorAt) / 1e9
+        }
+        each(
+            "tracefwd_destination_request_spans_total", "counter",
+            "Spans in requests since the start, one that is sent again counted again; over request_seconds_count: spans per request.", &self
+        ) {
+            Double($0.requestSpans)
+        }
         each("tracefwd_destination_request_bytes_total", "counter", "Bytes of request bodies since the start.", &self) {
             Double($0.requestBytes)
         }
@@ -158,8 +167,8 @@ struct MetricsPage {
         family("tracefwd_destination_responses_total", "counter", "Answers since the start, by class of status; none where there was none.")
         { page in
             for one in deliveries {
-                for (hundred, count) in one.statusClasses.sorted(by: { $0.key < $1.key }) {
-                    page.sample(["destination": one.name, "class": hundred == 0 ? "none" : "\(hundred)xx"], Double(count))
+                for (name, count) in one.statusClasses.byStatusClass.sorted(by: { $0.key < $1.key }) {
+                    page.sample(["destination": one.name, "class": name], Double(count))
                 }
             }
         }

@@ -147,13 +147,16 @@ extension StatusReport.Source {
 }
 
 extension DestinationStatus {
-    /// Since the last failure, where nothing was delivered after it.
-    fileprivate var secondsSinceFailure: Double? {
-        guard !lastError.isEmpty, lastErrorAt > lastDeliveredAt else { return nil }
-        let now = Clock.system.wall()
-        return Double(now - min(now, lastErrorAt)) / 1e9
-    }
+    fileprivate var spansPerRequest: Double? { requests > 0 ? Double(requestSpans) / Double(requests) : nil }
 }
+
+/// Seconds since a time of the wall clock (Unix nanoseconds); nil for 0, which is never.
+private func age(of time: UInt64) -> Double? {
+    let now = Clock.system.wall()
+    return time == 0 ? nil : Double(now - min(now, time)) / 1e9
+}
+
+private func text(of time: UInt64) -> String? { time == 0 ? nil : tracefwd.time(milliseconds: Int64(time / 1_000_000)) }
 
 extension StatusReport.Destination {
     init(_ one: DestinationStatus, _ consumer: Consumer?, _ letters: [DeadLetter.State: Int64]) {
@@ -161,9 +164,11 @@ extension StatusReport.Destination {
             name: one.name, type: one.type, target: one.target, state: one.state.rawValue, detail: one.detail, base: consumer?.base ?? 0,
             position: consumer?.cursor.position ?? 0, settledBeyond: consumer?.cursor.settledBeyond ?? 0, backlogSpans: one.backlogSpans,
             backlogBytes: one.backlogBytes, inFlightSpans: one.inFlightSpans, oldestAgeSeconds: one.oldestAgeSeconds,
-            lastDeliveredAt: one.lastDeliveredAt == 0 ? nil : time(milliseconds: Int64(one.lastDeliveredAt / 1_000_000)),
-            lastError: one.lastError.isEmpty ? nil : one.lastError, lastErrorAgeSeconds: one.secondsSinceFailure, requests: one.requests,
-            retries: one.retries,
+            lastDeliveredAt: text(of: one.lastDeliveredAt), lastDeliveredAgeSeconds: age(of: one.lastDeliveredAt),
+            lastError: one.lastError.isEmpty ? nil : one.lastError, lastErrorAt: text(of: one.lastErrorAt),
+            lastErrorAgeSeconds: one.lastErrorAt > one.lastDeliveredAt ? age(of: one.lastErrorAt) : nil, requests: one.requests,
+            requestSpans: one.requestSpans, requestBytes: one.requestBytes, spansPerRequest: one.spansPerRequest,
+            responses: one.statusClasses.byStatusClass, retries: one.retries,
             deadLetters: Dictionary(uniqueKeysWithValues: letters.map { ($0.key.rawValue, $0.value) }),
             ledger: (consumer?.ledger ?? [:]).map { key, tally in
                 StatusReport.LedgerLine(

@@ -67,10 +67,20 @@ struct StatusReport: Codable, Sendable {
         var inFlightSpans: Int64
         var oldestAgeSeconds: Double
         var lastDeliveredAt: String?
+        var lastDeliveredAgeSeconds: Double?
+        /// The last failure since the start, in words.
         var lastError: String?
+        var lastErrorAt: String?
         /// How long ago that was; nil where something was delivered since.
         var lastErrorAgeSeconds: Double?
+        /// Since the start, with the spans in them (one that is sent again counts again) and the bytes of their bodies.
         var requests: Int64
+        var requestSpans: Int64
+        var requestBytes: Int64
+        /// nil where nothing was sent.
+        var spansPerRequest: Double?
+        /// Requests by class of status, as `2xx`; `none` where there was no answer.
+        var responses: [String: Int64]
         var retries: Int64
         var deadLetters: [String: Int64]
         var ledger: [LedgerLine]
@@ -114,17 +124,10 @@ struct StatusReport: Codable, Sendable {
         }
         let width = destinations.map(\.name.count).max() ?? 0
         for one in destinations {
-            var line = "\(one.name.padding(toLength: width, withPad: " ", startingAt: 0))  \(one.state)"
-            line +=
-                one.backlogSpans > 0
-                ? ", \(counted(Int(one.backlogSpans), "span")) to go, the oldest for \(human(seconds: one.oldestAgeSeconds))"
-                : ", nothing waits"
-            lines.append(line)
-            if !one.detail.isEmpty {
-                lines.append("  \(one.detail)")
-            } else if let seconds = one.lastErrorAgeSeconds, let error = one.lastError {
-                lines.append("  the last attempt failed \(human(seconds: seconds)) ago: \(error)")
-            }
+            lines.append("\(one.name.padding(toLength: width, withPad: " ", startingAt: 0))  \(one.state), \(one.waiting)")
+            if !one.detail.isEmpty { lines.append("  \(one.detail)") }
+            if let traffic = one.traffic { lines.append("  \(traffic)") }
+            if let failure = one.failure { lines.append("  \(failure)") }
             for entry in one.ledger.sorted(by: { $0.spans > $1.spans }) {
                 let why = [entry.reason, entry.route.isEmpty ? "" : "route \(entry.route)"].filter { !$0.isEmpty }.joined(separator: ", ")
                 lines.append("  \(entry.outcome) \(entry.spans)\(why.isEmpty ? "" : " (\(why))")")
@@ -132,6 +135,33 @@ struct StatusReport: Codable, Sendable {
             if !one.balances { lines.append("  THE BOOKS DO NOT BALANCE: please report this with `tracefwd status --json`") }
         }
         return lines.joined(separator: "\n")
+    }
+}
+
+extension StatusReport.Destination {
+    fileprivate var waiting: String {
+        guard backlogSpans > 0 else { return "nothing waits" }
+        return
+            "\(counted(Int(backlogSpans), "span")) to go (\(human(bytes: Int(backlogBytes)))), the oldest for \(human(seconds: oldestAgeSeconds))"
+    }
+
+    /// Nil where nothing was sent since the start.
+    fileprivate var traffic: String? {
+        guard let spansPerRequest else { return nil }
+        let taken = lastDeliveredAgeSeconds.map { "took the last \(human(seconds: $0)) ago" } ?? "took nothing yet"
+        let answers = responses.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        let size = String(format: "%.1f", spansPerRequest)
+        return "\(taken); \(counted(Int(requests), "request")) of \(size) spans, \(human(bytes: Int(requestBytes))) in all"
+            + (answers.isEmpty ? "" : ": \(answers)")
+    }
+
+    /// Nil where nothing has failed since the start, or the state says it already.
+    fileprivate var failure: String? {
+        guard let lastError, let lastErrorAt else { return nil }
+        if let seconds = lastErrorAgeSeconds {
+            return detail.isEmpty ? "the last attempt failed \(human(seconds: seconds)) ago: \(lastError)" : nil
+        }
+        return "failed last at \(lastErrorAt): \(lastError)"
     }
 }
 

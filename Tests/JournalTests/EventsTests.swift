@@ -139,21 +139,27 @@ import Testing
         ),
         (
             {
-                $0.summary(
-                    "langfuse",
-                    DestinationSummary(
-                        within: .seconds(10), spans: 12_345, batches: 1, p95: .milliseconds(80), retries: 2, backlog: 1_000,
-                        oldest: .seconds(4)))
+                var figures = DestinationSummary(
+                    within: .seconds(10), spans: 12_345, batches: 1, p95: .milliseconds(80), retries: 2, backlog: 1_000,
+                    oldest: .seconds(4))
+                (figures.requests, figures.requestSpans, figures.requestBytes) = (3, 37_035, 3 << 20)
+                (figures.answers, figures.backlogBytes) = (["none": 1, "5xx": 1, "2xx": 1], 2 << 20)
+                (figures.lastDelivered, figures.lastError) = (.seconds(2), "answered 503")
+                $0.summary("langfuse", figures)
             },
-            "info langfuse took 12,345 spans in 1 batch in 10 s, p95 80 ms, 2 retries; 1,000 wait, the oldest for 4 s"
+            """
+            info langfuse took 12,345 spans in 1 batch in 10 s, p95 80 ms, 2 retries; 3 requests of 3 MiB: 1 2xx, 1 5xx, 1 none; \
+            1,000 wait (2 MiB), the oldest for 4 s; the last error: answered 503
+            """
         ),
         (
             {
-                $0.summary(
-                    "langfuse",
-                    DestinationSummary(within: .seconds(10), spans: 0, batches: 0, p95: nil, retries: 0, backlog: 0, oldest: nil))
+                var figures = DestinationSummary(
+                    within: .seconds(10), spans: 0, batches: 0, p95: nil, retries: 0, backlog: 0, oldest: nil)
+                figures.lastDelivered = .seconds(180)
+                $0.summary("langfuse", figures)
             },
-            "info langfuse took 0 spans in 0 batches in 10 s, 0 retries; none waits"
+            "info langfuse took 0 spans in 0 batches in 10 s, the last 3 min ago, 0 retries; 0 requests of 0 B; none waits"
         ),
         (
             { $0.retrying("langfuse", spans: 120, status: 429, reason: "rate_limited", attempt: 2, after: .seconds(4)) },
