@@ -68,8 +68,11 @@ enum AnyValueBytes {
         return value.description
     }
 
-    /// The value with each text in it changed by `change`, which gives nil where it changes nothing; nil where nothing is changed.
-    static func mapTexts(_ value: UnsafeRawBufferPointer, depth: Int = 0, _ change: (UnsafeRawBufferPointer) -> [UInt8]?) -> [UInt8]? {
+    /// The value with each text in it, keys of maps too where `keys` says so, changed by `change`, which gives nil where it changes nothing;
+    /// nil where nothing is changed.
+    static func mapTexts(
+        _ value: UnsafeRawBufferPointer, keys: Bool, depth: Int = 0, _ change: (UnsafeRawBufferPointer) -> [UInt8]?
+    ) -> [UInt8]? {
         guard depth < 100 else { return nil }
         switch RawValue(anyValue: value) {
         case .string(let text): return change(text).map { string($0) }
@@ -77,7 +80,7 @@ enum AnyValueBytes {
             var isChanged = false
             var elements: [[UInt8]] = []
             for element in RawValue.elements(of: message) {
-                let new = mapTexts(element, depth: depth + 1, change)
+                let new = mapTexts(element, keys: keys, depth: depth + 1, change)
                 isChanged = isChanged || new != nil
                 elements.append(new ?? Array(element))
             }
@@ -91,11 +94,11 @@ enum AnyValueBytes {
                     if field.number == 1 { key = Array(field.bytes) }
                     if field.number == 2 { inner = Array(field.bytes) }
                 }
-                if let new = inner.withUnsafeBytes({ mapTexts($0, depth: depth + 1, change) }) {
+                if let new = inner.withUnsafeBytes({ mapTexts($0, keys: keys, depth: depth + 1, change) }) {
                     inner = new
                     isChanged = true
                 }
-                if let new = key.withUnsafeBytes({ change($0) }) {
+                if keys, let new = key.withUnsafeBytes({ change($0) }) {
                     key = new
                     isChanged = true
                 }

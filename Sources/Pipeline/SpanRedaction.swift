@@ -51,7 +51,7 @@ final class SpanRedaction: Sendable {
 
     private func mapped(_ value: [UInt8], _ redactor: Redactor, _ workspace: RedactionWorkspace, _ counts: inout [Int]) -> [UInt8]? {
         value.withUnsafeBytes { bytes in
-            AnyValueBytes.mapTexts(bytes) { text in
+            AnyValueBytes.mapTexts(bytes, keys: true) { text in
                 guard let redacted = redactor.redact(text, with: workspace) else { return nil }
                 for (rule, count) in redacted.counts.enumerated() { counts[rule] += count }
                 return redacted.bytes

@@ -96,7 +96,7 @@ struct Transformation: Sendable {
         for index in draft.attributes.indices
         where globs.isEmpty || globs.contains(where: { Glob.matches(draft.attributes[index].key, $0) }) {
             let new = draft.attributes[index].value.withUnsafeBytes { value in
-                AnyValueBytes.mapTexts(value) { TextCut.cut($0, to: bytesMax) }
+                AnyValueBytes.mapTexts(value, keys: false) { TextCut.cut($0, to: bytesMax) }
             }
             if let new { draft.attributes[index].value = new }
         }

@@ -46,6 +46,28 @@ enum JSONText {
         }
     }
 
+    /// JSON that has been checked, with its strings but the keys changed by `change`, which gets what stands between the quotes and gives the
+    /// new, escaped as JSON wants it, or nil for the same. Nil where nothing is changed.
+    static func mapStrings(
+        of json: UnsafeRawBufferPointer, _ change: (UnsafeRawBufferPointer) -> [UInt8]?
+    ) -> [UInt8]? {
+        var out: [UInt8] = []
+        var (run, at) = (0, 0)  // what stands before run has been written
+        while let start = json[at...].firstIndex(of: UInt8(ascii: "\"")) {
+            let end = closingQuote(json, from: start + 1)
+            at = end + 1
+            let next = skipSpace(json, from: at)
+            let isKey = next < json.count && json[next] == UInt8(ascii: ":")
+            guard !isKey, let new = change(UnsafeRawBufferPointer(rebasing: json[start + 1..<end])) else { continue }
+            out.append(contentsOf: json[run...start])
+            out.append(contentsOf: new)
+            run = end
+        }
+        guard run > 0 else { return nil }
+        out.append(contentsOf: json[run...])
+        return out
+    }
+
     /// From behind an item over its comma to the next one.
     private static func nextItem(_ text: UnsafeRawBufferPointer, from end: Int) -> Int {
         let at = skipSpace(text, from: end)

@@ -10,8 +10,10 @@ extension SpanView {
             lengths.append(text.count)
             return nil
         }
-        guard let limit = Self.limit(saving: excess, of: lengths) else { return nil }
-        guard let cut = changingTexts({ $0.count > limit ? $0.cut(to: limit, isEscaped: $1) : nil }), cut.entry.length <= size else {
+        guard let limit = TextCut.limit(saving: excess, of: lengths), limit >= Self.shortestCut else { return nil }
+        guard let cut = changingTexts({ $0.count > limit ? TextCut.cut($0, withMarkerTo: limit, isEscaped: $1) : nil }),
+            cut.entry.length <= size
+        else {
             return nil
         }
         return cut
@@ -21,19 +23,6 @@ extension SpanView {
     /// it holds none.
     public func withoutMedia() -> SpanView? {
         changingTexts(changesBytes: true) { text, _ in text.withoutMedia() }
-    }
-
-    /// The length to which the longest texts are cut so that they take `excess` bytes less; nil where too little of them would be left.
-    private static func limit(saving excess: Int, of lengths: [Int]) -> Int? {
-        let sorted = lengths.sorted(by: >)
-        var sum = 0
-        for (index, length) in sorted.enumerated() {
-            sum += length
-            let limit = (sum - excess) / (index + 1)
-            let next = index + 1 < sorted.count ? sorted[index + 1] : 0
-            if limit >= next { return limit >= shortestCut ? limit : nil }
-        }
-        return nil
     }
 
     /// No text is cut to less.
@@ -133,32 +122,14 @@ private struct TextWalk {
     }
 
     private mutating func text(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
-        JSONText.container(text) == nil ? changed(text, isEscaped: false) : json(text)
+        guard JSONText.container(text) != nil else { return changed(text, isEscaped: false) }
+        return JSONText.mapStrings(of: text) { changed($0, isEscaped: true) }
     }
 
     private mutating func changed(_ text: UnsafeRawBufferPointer, isEscaped: Bool) -> [UInt8]? {
         guard let new = change(text, isEscaped) else { return nil }
         hasChanged = true
         return new
-    }
-
-    /// JSON that has been checked: its strings but the keys.
-    private mutating func json(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
-        var out: [UInt8] = []
-        var (run, at) = (0, 0)
-        while let start = text[at...].firstIndex(of: UInt8(ascii: "\"")) {
-            var end = start + 1
-            while text[end] != UInt8(ascii: "\"") { end += text[end] == UInt8(ascii: "\\") ? 2 : 1 }
-            at = end + 1
-            let isKey = text[at...].first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) } == UInt8(ascii: ":")
-            guard !isKey, let new = changed(UnsafeRawBufferPointer(rebasing: text[start + 1..<end]), isEscaped: true) else { continue }
-            out.append(contentsOf: text[run...start])
-            out.append(contentsOf: new)
-            run = end
-        }
-        guard run > 0 else { return nil }
-        out.append(contentsOf: text[run...])
-        return out
     }
 }
 
@@ -179,31 +150,6 @@ private enum Media {
 }
 
 extension UnsafeRawBufferPointer {
-    /// The text in `limit` bytes at most, its marker included, cut between two characters.
-    fileprivate func cut(to limit: Int, isEscaped: Bool) -> [UInt8] {
-        let room = Swift.max(0, limit - " [+\(count) bytes]".utf8.count)
-        let end = isEscaped ? escapedBoundary(upTo: room) : boundary(upTo: room)
-        return Array(self[..<end]) + Array(" [+\(count - end) bytes]".utf8)
-    }
-
-    /// The last place up to `end` that is not inside of a character.
-    private func boundary(upTo end: Int) -> Int {
-        var at = end
-        while at > 0, at < count, self[at] & 0xc0 == 0x80 { at -= 1 }
-        return at
-    }
-
-    /// The same in what stands between the quotes of a JSON string.
-    private func escapedBoundary(upTo end: Int) -> Int {
-        var at = 0
-        while let slash = self[at..<end].firstIndex(of: UInt8(ascii: "\\")) {
-            let length = Swift.max(2, JSONText.escapeLength(self, at: slash))
-            guard slash + length <= end else { return slash }
-            at = slash + length
-        }
-        return boundary(upTo: end)
-    }
-
     /// The text without its media; nil where it has none.
     fileprivate func withoutMedia() -> [UInt8]? {
         guard count >= Media.shortest else { return nil }

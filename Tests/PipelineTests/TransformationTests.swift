@@ -82,6 +82,28 @@ struct TransformationTests {
         #expect(try attributes("transform: [{truncate: {max: 33, at: [b]}}]", json)["a"] as? String == String(repeating: "é", count: 100))
     }
 
+    @Test("truncate: JSON in a text stays JSON, keys of maps stay, and what only looks like JSON is a text")
+    func truncateJSON() throws {
+        let key = String(repeating: "k", count: 40)
+        let words = String(repeating: "word ", count: 40)
+        let attributes: [String: Any] = [
+            "chat": #"[{"role":"user","content":[{"type":"text","text":"\#(words)"}]}]"#,
+            "broken": #"[{"role":"user","content":"\#(words)"#,
+            "map": [key: words],
+        ]
+        let json = String(decoding: try JSONSerialization.data(withJSONObject: ["name": "x", "attributes": attributes]), as: UTF8.self)
+        let cut = try self.attributes("transform: [{truncate: {max: 100}}]", json)
+        let chat = try #require(cut["chat"] as? String)
+        #expect(chat.utf8.count <= 100)
+        let messages = try #require(try JSONSerialization.jsonObject(with: Data(chat.utf8)) as? [[String: Any]])
+        let parts = try #require(messages[0]["content"] as? [[String: String]])
+        #expect(messages[0]["role"] as? String == "user" && parts[0]["text"]?.hasSuffix(" bytes]") == true)
+        #expect(cut["broken"] as? String == #"[{"role":"user","content":"\#(words)"#.prefix(100) + " [+127 bytes]")
+        #expect((cut["map"] as? [String: String]) == [key: words.prefix(100) + " [+100 bytes]"])
+        let keys = try self.attributes("transform: [{truncate: {max: 16}}]", json)
+        #expect((keys["map"] as? [String: String]).map { Array($0.keys) } == [key])
+    }
+
     @Test("drop_content takes messages and payloads, and leaves counts, models and times")
     func dropContent() throws {
         let kept = try attributes("transform: [{drop_content: true}]")
