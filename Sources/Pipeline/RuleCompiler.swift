@@ -189,9 +189,8 @@ struct RuleCompiler {
             }
         }
         guard mistakes.count == before else { return nil }
-        let keyed = host.keyedHash
         do throws(RedactionError) {
-            let redactor = try Redactor(rules) { text in keyed(text).prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }
+            let redactor = try Redactor(rules, hash: host.shortHash)
             return SpanRedaction(redactor, globs: settings.map { $0.attributes.map { Array($0.utf8) } })
         } catch {
             preconditionFailure("each rule was tried alone: \(error)")

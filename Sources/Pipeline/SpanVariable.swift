@@ -126,6 +126,9 @@ public struct RuleHost: Sendable {
         self.userName = userName
         self.hostName = hostName
     }
+
+    /// The begin of a text's hash, as redaction writes it.
+    public func shortHash(_ text: UnsafeRawBufferPointer) -> UInt32 { keyedHash(text).prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }
 }
 
 func hexDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10 }

@@ -42,7 +42,7 @@ struct Check: ParsableCommand {
                 let span = try TrialSpan.named(explain, limits: IntakeLimits(settings.limits), spool: settings.spool.path)
                 return print(Explanation(span, rules, settings.destinations.map(\.name)).text)
             }
-            if let redact { return print(try RedactionPreview(file: redact, settings.rules).text) }
+            if let redact { return print(try RedactionPreview(file: redact, settings.rules, rules.host).text) }
             if access(settings.spool.path, F_OK) == 0 { _ = try LogReader.open(path: settings.spool.path).info() }
         } catch {
             complain("\(error)")
@@ -66,11 +66,11 @@ struct Check: ParsableCommand {
     }
 }
 
-/// The configuration and its rules, or an end with all its mistakes.
+/// The configuration and its rules as the daemon would have them, or an end with all its mistakes.
 func settingsOrExit(_ path: String) throws -> (LoadedSettings, Rules) {
     do throws(SettingsError) {
         let settings = try loadSettings(path)
-        return (settings, Rules.compile(settings.rules, host: RuleHost()).rules)
+        return (settings, Rules.compile(settings.rules, host: .reading(keyFile: settings.spool.hostKeyFile, tell: complain)).rules)
     } catch {
         complain("\(error)")
         throw ExitCode(1)

@@ -1,4 +1,5 @@
 import Foundation
+import Pipeline
 import Redaction
 import Settings
 
@@ -6,10 +7,11 @@ import Settings
 struct RedactionPreview {
     private let file: String
     private let bytes: [UInt8]
+    private let host: RuleHost
     private let lists: [(name: String, rules: [RedactionSettings])]
 
-    init(file: String, _ rules: RuleSettings) throws {
-        self.file = file
+    init(file: String, _ rules: RuleSettings, _ host: RuleHost) throws {
+        (self.file, self.host) = (file, host)
         bytes = [UInt8](file == "-" ? FileHandle.standardInput.readDataToEndOfFile() : try Data(contentsOf: URL(filePath: file)))
         guard String(validating: bytes, as: UTF8.self) != nil else { throw Failure("\(file): is no text in UTF-8") }
         let routes = (rules.routes ?? []).map { ("route \"\($0.name)\"", $0.redact) }
@@ -22,8 +24,9 @@ struct RedactionPreview {
     }
 
     private func difference(_ settings: [RedactionSettings]) -> [String] {
-        // Which hash stands there is the daemon's business: its key is not for everybody who may read the configuration.
-        guard let redactor = try? Redactor(settings.compactMap(RedactionRule.init), hash: { _ in 0 }) else { return ["cannot be tried"] }
+        guard let redactor = try? Redactor(settings.compactMap(RedactionRule.init), hash: host.shortHash) else {
+            return ["cannot be tried"]
+        }
         let workspace = RedactionWorkspace()
         let findings = bytes.withUnsafeBytes { redactor.findings(in: $0, with: workspace) }
         guard !findings.isEmpty, let redacted = redactor.redact(bytes, with: workspace) else { return ["nothing is found in \(file)"] }

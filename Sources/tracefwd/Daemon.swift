@@ -92,7 +92,7 @@ final class Daemon: Sendable {
             throw Failure("\(error)")
         }
         start.end()
-        ruleHost = .machine(keyFile: log.options.folder + "/host.key")
+        ruleHost = .machine(keyFile: spool.hostKeyFile)
         bridge = JournalBridge(logger: logger, log: log, whenFull: settings.spool.whenFull)
         let (bridge, tap, statusLine) = (bridge, tap, statusLine)
         log.observe { event in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -234,3 +235,47 @@ def test_try_on_the_last_spans_of_the_spool(filled: Daemon) -> None:
     assert run("rules", "try", "--config", filled.config_file, "name", 1).stdout == '"n1"\n'
     assert run("rules", "try", "--config", filled.config_file, "name", "0000000000000003").stdout == '"n3"\n'
     assert "has no span 9" in run("check", "--config", filled.config_file, "--explain", 9, status=1).stderr
+
+
+# ---------------------------------------------------------------------------------------------------- the machine
+
+HOSTED: list[dict[str, Any]] = [
+    {
+        "name": "hosted",
+        "to": ["archive"],
+        "transform": [{"set": {"who": "sender", "hash": "hash(user_id)"}}, {"enrich": {"host": True}}],
+        "redact": [{"entity": "email", "hash": True}],
+    }
+]
+
+
+def test_what_is_shown_of_the_machine_is_what_the_daemon_sends(make_daemon: MakeDaemon, folder: Path) -> None:
+    """`hash`, a redaction's hash, `sender` and the host's name: the same in check and rules try as at the destination."""
+    archive = folder / "archive.ndjson"
+    daemon = make_daemon({"archive": {"type": "file", "path": str(archive), **QUICK}}, routes=HOSTED).start()
+    span = {"name": "n", "user_id": "ada", "attributes": {"note": "to ada@example.com"}}
+    assert send_all(daemon.socket, [span])["accepted"] == 1
+    daemon.settled()
+    sent = json.loads(archive.read_text())["attributes"]
+    assert len(sent["hash"]) == 32 and sent["note"].startswith("to [email:") and sent["who"]
+
+    explained = daemon.run("check", "--explain", "1")
+    assert explained.returncode == 0 and explained.stderr == ""
+    for name in ("hash", "note", "who"):
+        assert json.dumps(sent[name]) in explained.stdout, f"{name} in {explained.stdout}"
+    assert socket.gethostname() in explained.stdout
+    assert daemon.call("rules", "try", 'hash("ada")', "1").strip() == f'"{sent["hash"]}"'
+    note = sent["note"].removeprefix("to ")
+    assert f"+ {note}" in daemon.run("check", "--redact", "-", standard_input=b"ada@example.com\n").stdout
+
+
+def test_without_the_daemons_key_hashes_are_zeros_and_that_is_said_once(folder: Path) -> None:
+    """A check makes no key, and says nothing where nobody asks for a hash."""
+    file = write(folder, routes=HOSTED, destinations={"archive": {"type": "file", "path": str(folder / "archive")}})
+    span = json.dumps({"name": "n", "user_id": "ada", "attributes": {"note": "to ada@example.com"}})
+    result = run("check", "--config", file, "--explain", "-", stdin=span)
+    assert '"' + "0" * 32 + '"' in result.stdout
+    key = folder / "host.key"
+    assert result.stderr == f"note: {key} cannot be read (No such file or directory): hashes are zeros here, and not in the daemon\n"
+    assert run("check", "--config", file).stderr == ""
+    assert not key.exists()
