@@ -96,6 +96,8 @@ final class Lane {
     var throttle: Throttle?
     /// What it has got of the traces' trees, where the platform shows no span without its parent.
     var parents: ParentMemory?
+    /// Whether it is to read again what it had before this start.
+    var recallsParents = true
     /// Since when nothing has succeeded though something was tried or held (monotonic nanoseconds).
     var failingSince: UInt64?
     /// It has left the configuration: what is in flight ends, nothing starts.

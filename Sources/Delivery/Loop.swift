@@ -1036,7 +1036,10 @@ final class Loop {
             throw error
         }
         if rules !== router.rules { router = Router(rules, after: router) }
-        for lane in lanes where !lane.removed { lane.apply(rules) }
+        for lane in lanes where !lane.removed {
+            lane.apply(rules)
+            recallParents(lane)
+        }
         shareBuckets()
     }
 

@@ -51,8 +51,8 @@ public struct SpanLink: Equatable, Sendable {
 /// What a destination has got of a trace's tree, for platforms that show no span whose parent never comes (contract `langsmith`, 2.4): spans
 /// whose parent a route dropped hang under the nearest ancestor that it did not drop, and those whose parent is missing are counted.
 ///
-/// A memory of the process, bounded, oldest forgotten first. What it has forgotten, or has not seen since the start, counts as a parent that
-/// may still come. It never holds a span back: where a child was sent before its parent was dropped, the child is counted.
+/// Bounded, oldest forgotten first; a start reads the log's end again for it (LaneParents.swift). What it has forgotten counts as a parent
+/// that may still come. It never holds a span back: where a child was sent before its parent was dropped, the child is counted.
 public struct ParentMemory: Sendable {
     /// Spans that were sent under a parent that was dropped, or not delivered in time.
     public private(set) var orphans: Int64 = 0
@@ -119,6 +119,9 @@ public struct ParentMemory: Sendable {
             orphans += oldest.children
         }
     }
+
+    /// Counts from here on: what was counted before a start has been told then.
+    mutating func forgetOrphans() { orphans = 0 }
 
     /// Ancestors in a row that routes dropped, above which a span becomes a root.
     private static let generationsMax = 1_000

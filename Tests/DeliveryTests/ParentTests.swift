@@ -124,6 +124,54 @@ struct ParentTests {
         #expect(orphans(plain) == nil)
     }
 
+    @Test("a restart forgets no parent that the log still holds, dropped or delivered, and counts nothing twice")
+    func restart() throws {
+        let world = try world()
+        append([(2, 1, 1), (1, 0, 0)], to: world)
+        // 5 hangs under 4, which comes later and is dropped; 7 under 6, which was dropped after it.
+        append([(5, 4, 0), (7, 6, 0)], to: world)
+        append([(6, 0, 1)], to: world)
+        #expect(orphans(world) == 1)
+        try world.restart()
+        #expect(orphans(world) == 0, "it was told before")
+        append([(3, 2, 0)], to: world)
+        #expect(sent(world).last == "3<1", "2 was dropped before the start")
+        append([(8, 1, 0)], to: world)
+        append([(4, 1, 1)], to: world)
+        #expect(orphans(world) == 1, "5 has lost its parent")
+        world.run(.seconds(2 * 3600))
+        append([(9, 0, 0)], to: world)
+        #expect(orphans(world) == 1, "1 was delivered before the start")
+    }
+
+    @Test("an hour that began before a restart ends after it")
+    func waitsOn() throws {
+        let world = try world()
+        append([(3, 2, 0)], to: world)
+        world.run(.seconds(3000))
+        try world.restart()
+        world.run(.seconds(500))
+        append([(9, 0, 0)], to: world)
+        #expect(orphans(world) == 0)
+        world.run(.seconds(120))
+        append([(10, 0, 0)], to: world)
+        #expect(orphans(world) == 1)
+    }
+
+    @Test("what was before a destination's time, or is over history, is no news to it")
+    func earlier() throws {
+        let world = try world()
+        append((1...20).map { ($0, 0, 0) }, to: world)
+        // It is new: it begins at the end.
+        var later = world.specs[0]
+        later.name = "b"
+        try world.restart([world.specs[0], later])
+        append([(30, 1, 0)], to: world)
+        world.run(.seconds(2 * 3600))
+        append([(31, 0, 0)], to: world)
+        #expect(world.loop.status().first { $0.name == "b" }?.orphans == 1)
+    }
+
     @Test("429 without a time waits 5 s, 10 s, 20 s, ... at most 10 min where the platform asks for that, the whole destination")
     func throttled() throws {
         var destination = TestDestination()
