@@ -4,7 +4,7 @@ extension SpanEdit {
     /// The attributes that Langfuse's server reads first, from whichever dialect the span speaks (contract `langfuse`, 1.2). Those that the
     /// sender wrote itself stay as they are.
     mutating func langfuse(_ llm: LLMFields, _ marks: LangfuseMarks) {
-        var writer = StoredFirst(stored: storedNames(of: llm))
+        var writer = StoredFirst(stored: LangfuseOwn(llm))
         swap(&writer.attributes, &attributes)
         writer.observation(LangfuseObservation(llm), llm, marks)
         writer.trace(llm, marks)
@@ -12,18 +12,9 @@ extension SpanEdit {
     }
 }
 
-/// The sender's own `langfuse.` attributes: those of an application that uses Langfuse's SDK.
-private func storedNames(of llm: LLMFields) -> Set<String> {
-    var names: Set<String> = []
-    for (key, _) in llm.span.attributes where ownNames.contains(key) { names.insert(String(decoding: key, as: UTF8.self)) }
-    return names
-}
-
-private let ownNames = AttributeNames(prefixes: ["langfuse."])
-
 /// Writes what the sender has not written.
 private struct StoredFirst {
-    let stored: Set<String>
+    let stored: LangfuseOwn
     var attributes = AttributeWriter(field: 9)
 
     mutating func set(_ key: String, _ text: SpanText?) { if !stored.contains(key) { attributes.set(key, text: text) } }
@@ -82,6 +73,8 @@ private struct StoredFirst {
 /// What Langfuse calls the kind of a span.
 enum LangfuseObservation: String {
     case span, generation, embedding, tool, retriever, agent, chain, evaluator, guardrail
+    /// A moment without an end. Applications say it; no span is taken for one.
+    case event
 
     init(_ llm: LLMFields) {
         switch llm.operation?.string {

@@ -52,6 +52,7 @@ struct LangfuseEvents {
         span.withLLM { llm in
             let known = [llm.span.endTime, llm.span.startTime].compactMap(\.self).first { $0 > 0 } ?? span.entry.receivedAt
             JSONBytes.append(to: &bytes) { json in
+                let own = LangfuseOwn(llm)
                 for event in Self.events(of: llm) {
                     json.object { json in
                         json.member("id", event.id)
@@ -60,9 +61,9 @@ struct LangfuseEvents {
                         json.key("body")
                         json.object { json in
                             if event.type == "trace-create" {
-                                json.trace(llm, marks, known)
+                                json.trace(llm, own, marks, known)
                             } else {
-                                json.observation(llm, marks, known)
+                                json.observation(llm, own, marks, known, as: event.type)
                             }
                         }
                     }
@@ -73,8 +74,10 @@ struct LangfuseEvents {
     }
 
     private static func events(of llm: LLMFields) -> [(id: String, type: String)] {
-        // The servers that this door is for know these two kinds; of the others they refuse the event.
-        let type = llm.isLangfuseGeneration ? "generation-create" : "span-create"
+        // The servers that this door is for know these three kinds; of the others they refuse the event.
+        let kinds = [LangfuseObservation(llm), LangfuseOwn(llm).kind]
+        let isGeneration = kinds.contains(.generation) || kinds.contains(.embedding)
+        let type = kinds.contains(.event) ? "event-create" : isGeneration ? "generation-create" : "span-create"
         let types = llm.span.parentSpanID.isEmpty ? ["trace-create", type] : [type]
         return types.map { (eventID(type: $0, llm.span), $0) }
     }
@@ -145,35 +148,37 @@ struct LangfuseEvents {
     }
 }
 
-extension LLMFields {
-    /// Whether the JSON door keeps model, usage and cost of it.
-    fileprivate var isLangfuseGeneration: Bool { [.generation, .embedding].contains(LangfuseObservation(self)) }
-}
-
 extension JSONBytes {
-    fileprivate mutating func trace(_ llm: LLMFields, _ marks: LangfuseMarks, _ known: UInt64) {
+    fileprivate mutating func trace(_ llm: LLMFields, _ own: LangfuseOwn, _ marks: LangfuseMarks, _ known: UInt64) {
         key("id")
         hex(llm.span.traceID)
         member("timestamp", langfuseTime(llm.span.startTime.flatMap { $0 > 0 ? $0 : nil } ?? known))
-        if let name = marks.traceName { member("name", name) } else { member("name", utf8: llm.span.name) }
-        member("userId", llm.user)
-        member("sessionId", llm.session)
-        let tags = llm.tags
+        if let name = own.text("langfuse.trace.name")?.string ?? marks.traceName {
+            member("name", name)
+        } else {
+            member("name", utf8: llm.span.name)
+        }
+        member("userId", own.text("langfuse.user.id") ?? llm.user)
+        member("sessionId", own.text("langfuse.session.id") ?? llm.session)
+        let ownTags = own.texts("langfuse.trace.tags")
+        let tags = ownTags.isEmpty ? llm.tags : ownTags
         if !tags.isEmpty {
             key("tags")
             array(of: tags) { $0.string($1) }
         }
-        contents(llm)
-        if let release = marks.release { member("release", release) }
-        member("version", llm.serviceVersion)
-        environment(llm)
+        contents(llm, own, metadata: own.metadata("trace"))
+        if let release = own.text("langfuse.release")?.string ?? marks.release { member("release", release) }
+        member("version", own.text("langfuse.version") ?? llm.serviceVersion)
+        environment(llm, own)
         if marks.isPublic {
             key("public")
             bool(true)
         }
     }
 
-    fileprivate mutating func observation(_ llm: LLMFields, _ marks: LangfuseMarks, _ known: UInt64) {
+    fileprivate mutating func observation(
+        _ llm: LLMFields, _ own: LangfuseOwn, _ marks: LangfuseMarks, _ known: UInt64, as type: String
+    ) {
         let span = llm.span
         key("id")
         hex(span.spanID)
@@ -185,56 +190,87 @@ extension JSONBytes {
         }
         member("name", utf8: span.name)
         member("startTime", langfuseTime(span.startTime.flatMap { $0 > 0 ? $0 : nil } ?? known))
-        member("endTime", langfuseTime(span.endTime.flatMap { $0 > 0 ? $0 : nil } ?? known))
-        contents(llm)
-        member("level", llm.isError ? "ERROR" : "DEFAULT")
-        if llm.isError { member("statusMessage", llm.errorMessage ?? llm.errorType) }
-        member("version", llm.serviceVersion)
-        environment(llm)
-        if llm.isLangfuseGeneration { generation(llm, marks) }
+        if type != "event-create" { member("endTime", langfuseTime(span.endTime.flatMap { $0 > 0 ? $0 : nil } ?? known)) }
+        contents(llm, own, metadata: own.metadata("observation"))
+        member("level", own.level ?? (llm.isError ? "ERROR" : "DEFAULT"))
+        member("statusMessage", own.text("langfuse.observation.status_message") ?? (llm.isError ? llm.errorMessage ?? llm.errorType : nil))
+        member("version", own.text("langfuse.version") ?? llm.serviceVersion)
+        environment(llm, own)
+        if type == "generation-create" { generation(llm, own, marks) }
     }
 
-    private mutating func contents(_ llm: LLMFields) {
+    private mutating func contents(_ llm: LLMFields, _ own: LangfuseOwn, metadata: [(name: String, value: ContentValue)]) {
         let kind = LangfuseObservation(llm)
-        member("input") { $0.langfuseInput(llm, kind) }
-        member("output") { $0.langfuseOutput(llm, kind) }
-        let (metadata, service) = (llm.metadata, llm.service)
-        guard !metadata.isEmpty || service != nil else { return }
-        key("metadata")
+        member("input") { json in
+            if let input = own["langfuse.observation.input"] { json.value(input) } else { json.langfuseInput(llm, kind) }
+        }
+        member("output") { json in
+            if let output = own["langfuse.observation.output"] { json.value(output) } else { json.langfuseOutput(llm, kind) }
+        }
+        member("metadata") { $0.langfuseMetadata(llm, own: metadata) }
+    }
+
+    private mutating func langfuseMetadata(_ llm: LLMFields, own: [(name: String, value: ContentValue)]) {
+        let service = llm.service
+        var names = Set(own.map(\.name))
+        if service != nil { names.insert("service") }
+        let others = llm.metadata.filter { !names.contains($0.name.string) }
+        guard service != nil || !own.isEmpty || !others.isEmpty else { return }
         object { json in
-            json.member("service", service)
-            for (name, value) in metadata where !(name == "service" && service != nil) {
+            if !own.contains(where: { $0.name == "service" }) { json.member("service", service) }
+            for (name, value) in own {
+                Array(name.utf8).withUnsafeBytes { json.key(utf8: $0) }
+                json.value(value)
+            }
+            for (name, value) in others {
                 json.key(name)
                 json.value(value)
             }
         }
     }
 
-    private mutating func environment(_ llm: LLMFields) {
-        if let name = llm.environment.flatMap({ langfuseEnvironment($0.string) }) { member("environment", name) }
+    private mutating func environment(_ llm: LLMFields, _ own: LangfuseOwn) {
+        let name = own.text("langfuse.environment") ?? llm.environment
+        if let name = name.flatMap({ langfuseEnvironment($0.string) }) { member("environment", name) }
     }
 
-    private mutating func generation(_ llm: LLMFields, _ marks: LangfuseMarks) {
-        if let first = llm.firstTokenTime { member("completionStartTime", langfuseTime(first)) }
-        member("model", llm.model)
-        let parameters = llm.parameters
-        if !parameters.isEmpty {
-            key("modelParameters")
-            object { json in
-                for (name, value) in parameters {
-                    json.key(name)
-                    // Numbers, words and lists of them; anything else is refused.
-                    if value.isObject { json.stringified(value) } else { json.value(value) }
-                }
+    private mutating func generation(_ llm: LLMFields, _ own: LangfuseOwn, _ marks: LangfuseMarks) {
+        if let first = own.completionStart ?? llm.firstTokenTime.map(langfuseTime) { member("completionStartTime", first) }
+        member("model", own.text("langfuse.observation.model.name") ?? llm.model)
+        member("modelParameters") { json in
+            if let parameters = own["langfuse.observation.model.parameters"], parameters.isObject {
+                return json.object { json in parameters.forEachMember { json.parameter($0, $1) } }
             }
+            let parameters = llm.parameters
+            if !parameters.isEmpty { json.object { json in for (name, value) in parameters { json.parameter(name, value) } } }
         }
-        member("usageDetails") { $0.langfuseUsage(llm) }
-        member("costDetails") { $0.langfuseCost(llm) }
-        if marks.linksPrompts, let name = llm.promptName, let version = llm.promptVersion.flatMap({ Int($0.string) }) {
-            member("promptName", name)
-            key("promptVersion")
-            integer(version)
+        member("usageDetails") { json in
+            let usage = own.numbers("langfuse.observation.usage_details", integers: true)
+            if let usage { json.value(usage) } else { json.langfuseUsage(llm) }
         }
+        member("costDetails") { json in
+            let cost = own.numbers("langfuse.observation.cost_details", integers: false)
+            if let cost { json.value(cost) } else { json.langfuseCost(llm) }
+        }
+        prompt(llm, own, marks)
+    }
+
+    /// Numbers, words and lists of them; anything else is refused.
+    private mutating func parameter(_ name: SpanText, _ value: ContentValue) {
+        key(name)
+        if value.isObject { stringified(value) } else { self.value(value) }
+    }
+
+    /// The name and the version, both or neither.
+    private mutating func prompt(_ llm: LLMFields, _ own: LangfuseOwn, _ marks: LangfuseMarks) {
+        var found = (name: own.text("langfuse.observation.prompt.name"), version: own.integer("langfuse.observation.prompt.version"))
+        if found.name == nil || found.version == nil, marks.linksPrompts {
+            found = (llm.promptName, llm.promptVersion.flatMap { Int64($0.string) })
+        }
+        guard let name = found.name, let version = found.version else { return }
+        member("promptName", name)
+        key("promptVersion")
+        integer(version)
     }
 
     /// A key and what `write` writes; nothing where it writes nothing.

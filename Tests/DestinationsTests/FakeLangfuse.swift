@@ -135,13 +135,13 @@ final class FakeLangfuseIngestion: FakePlatform {
         switch type {
         case "trace-create":
             traces[own, default: [:]].merge(body) { $1 }
-        case "span-create", "generation-create":
-            guard body["traceId"] is String, isTime(body["startTime"]), isTime(body["endTime"]),
+        case "span-create", "generation-create", "event-create":
+            guard body["traceId"] is String, isTime(body["startTime"]), isTime(body["endTime"]) == (type != "event-create"),
                 ["DEBUG", "DEFAULT", "WARNING", "ERROR"].contains(body["level"] as? String ?? "DEFAULT"),
                 body["usageDetails"] == nil || body["usageDetails"] is [String: Int],
                 (body["promptName"] == nil) == (body["promptVersion"] == nil)
             else { return "body of \(type)" }
-            if type == "span-create", body["model"] != nil || body["usageDetails"] != nil { return "a span has no model" }
+            if type != "generation-create", body["model"] != nil || body["usageDetails"] != nil { return "only generations have a model" }
             observations[own, default: [:]].merge(body) { $1 }
         default: return "type \(type)"
         }

@@ -64,7 +64,7 @@ struct LangfuseTests {
     func kinds() {
         let wanted: Set = [
             "chat", "chat-with-tools", "streaming", "embeddings", "tool", "retrieval", "agent", "error", "image", "bare", "large", "tokens",
-            "openinference", "openllmetry", "guardrail", "own-names",
+            "openinference", "openllmetry", "guardrail", "own-names", "sdk", "event",
         ]
         #expect(wanted == Set(Self.golden.names))
     }
@@ -282,6 +282,51 @@ struct LangfuseTests {
         let platform = FakeLangfuseIngestion()
         let (langfuse, request) = (try ingestion(), try Self.golden.request(name, to: try ingestion()))
         #expect(langfuse.judge(platform.answer(request), to: request) == .delivered())
+    }
+
+    @Test("what Langfuse's own SDK wrote arrives at the JSON door too, in place of what the span says otherwise")
+    func ownNamesAsEvents() throws {
+        let platform = FakeLangfuseIngestion()
+        _ = platform.answer(try Self.golden.request("sdk", to: try ingestion("release: '1.0'")))
+        let trace = try #require(platform.traces.values.first)
+        #expect(trace["name"] as? String == "checkout" && trace["userId"] as? String == "u-7" && trace["sessionId"] as? String == "s-7")
+        #expect(trace["tags"] as? [String] == ["x", "y"] && trace["release"] as? String == "2.1")
+        #expect((trace["metadata"] as? [String: Any])?["cart"] as? String == "7")
+        let seen = try #require(platform.observations.values.first)
+        #expect((seen["input"] as? [[String: String]])?.first == ["role": "user", "content": "Weather?"])
+        #expect(seen["output"] as? String == "Rainy." && seen["model"] as? String == "gpt-4o")
+        #expect(seen["usageDetails"] as? [String: Int] == ["input": 100, "output": 30, "total": 130])
+        #expect(seen["costDetails"] as? [String: Double] == ["total": 0.0006])
+        #expect((seen["modelParameters"] as? [String: Any])?["temperature"] as? Double == 0.2)
+        #expect(seen["level"] as? String == "WARNING" && seen["statusMessage"] as? String == "slow")
+        #expect((seen["metadata"] as? [String: Any])?["tier"] as? String == "gold")
+        #expect(seen["promptName"] as? String == "weather" && seen["promptVersion"] as? Int == 3)
+        #expect(seen["environment"] as? String == "staging")
+        #expect(seen["completionStartTime"] as? String == "2023-11-14T22:13:20.250000Z")
+    }
+
+    @Test("what that door would refuse of it is not said: a level of another name, counts that are no integers")
+    func unsoundOwnNames() throws {
+        let texts = [
+            ("gen_ai.operation.name", "chat"), ("langfuse.observation.level", "LOUD"),
+            ("langfuse.observation.usage_details", #"{"input":"many"}"#), ("langfuse.observation.cost_details", "[1]"),
+            ("langfuse.observation.prompt.name", "no version"), ("langfuse.observation.completion_start_time", "soon"),
+            ("langfuse.observation.model.parameters", "none"),
+        ]
+        let platform = FakeLangfuseIngestion()
+        let (langfuse, request) = (try ingestion(), try ingestion().encode(views([TestSpan(texts: texts)]), context)[0])
+        #expect(langfuse.judge(platform.answer(request), to: request) == .delivered())
+        let seen = try #require(platform.observations.values.first)
+        #expect(seen["level"] as? String == "DEFAULT" && seen["costDetails"] == nil && seen["promptName"] == nil)
+        #expect(seen["usageDetails"] as? [String: Int] == ["input": 120, "output": 30, "total": 150])
+    }
+
+    @Test("an event has no end")
+    func event() throws {
+        let platform = FakeLangfuseIngestion()
+        let request = try Self.golden.request("event", to: try ingestion())
+        #expect(try ingestion().judge(platform.answer(request), to: request) == .delivered())
+        #expect(request.text.contains(#""type":"event-create""#) && platform.observations.values.first?["endTime"] == nil)
     }
 
     @Test("a 207 is judged event by event: a span is delivered when each of its events is")

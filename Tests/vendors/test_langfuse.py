@@ -24,7 +24,7 @@ MODELS = pathlib.Path(sys.prefix) / "langfuse-3"
 
 # The server reads these two before the SDK's `session.id` and `user.id`.
 OURS_ALONE = {"langfuse.session.id", "langfuse.user.id"}
-METADATA = "langfuse.observation.metadata."
+METADATA = ("langfuse.observation.metadata.", "langfuse.trace.metadata.")
 # What the SDK writes and we do not: marks of its own making.
 SDKS_ALONE = {"langfuse.internal.is_app_root", "user.id", "session.id"}
 
@@ -139,9 +139,9 @@ def test_json_reads_as_the_sdks_does(sdks):
 READ = """
 import json, sys
 from langfuse.api.resources.ingestion.types.ingestion_event import (
-    IngestionEvent_GenerationCreate, IngestionEvent_SpanCreate, IngestionEvent_TraceCreate)
-models = {"generation-create": IngestionEvent_GenerationCreate, "span-create": IngestionEvent_SpanCreate,
-          "trace-create": IngestionEvent_TraceCreate}
+    IngestionEvent_EventCreate, IngestionEvent_GenerationCreate, IngestionEvent_SpanCreate, IngestionEvent_TraceCreate)
+models = {"event-create": IngestionEvent_EventCreate, "generation-create": IngestionEvent_GenerationCreate,
+          "span-create": IngestionEvent_SpanCreate, "trace-create": IngestionEvent_TraceCreate}
 for event in json.load(sys.stdin)["batch"]:
     model = models[event["type"]]
     read = model(**event)
