@@ -42,7 +42,7 @@ let package = Package(
         .target(name: "Spool", dependencies: ["SpanModel", "Threading", "CSQLite", "CShim"]),
         .target(name: "Source", dependencies: ["Intake", "Spool", "Threading", "CShim"]),
         .target(name: "Pipeline", dependencies: ["SpanModel", "Settings", "CEL", "Patterns", "Redaction", "Pricing"]),
-        .target(name: "Delivery", dependencies: ["Settings", "Spool", "Pipeline", "Threading", "CCurl", "CShim"]),
+        .target(name: "Delivery", dependencies: ["Settings", "Intake", "Spool", "Pipeline", "Threading", "CCurl", "CShim"]),
         .target(
             name: "Destinations",
             dependencies: ["Delivery", "Settings", "CZlib", .product(name: "Crypto", package: "swift-crypto")]),

@@ -34,7 +34,8 @@ public final class DeliveryEngine: Sendable {
             do throws(SpoolError) {
                 loop = try Loop(
                     log: log, http: http, clock: clock, random: SystemRandomNumberGenerator(), budget: budget,
-                    sinkDone: { [weak self] token, error in self?.post { $0.sinkEnded(token, error) } }, tell: tell)
+                    sinkDone: { [weak self] token, error in self?.post { $0.sinkEnded(token, error) } },
+                    programNews: { [weak self] program, news in self?.post { $0.heard(news, from: program) } }, tell: tell)
             } catch {
                 opened.withLock { $0 = .failure(error) }
                 opened.broadcast()

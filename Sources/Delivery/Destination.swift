@@ -2,7 +2,7 @@
 // Promises: every span a route selects ends, per destination, in exactly one outcome of the ledger; a destination that hangs costs its own
 // backlog only; ids are equal at every redelivery. Does not know: any platform, any file format.
 // Start here (what a destination is), then Lane.swift (one destination's state and decisions), Loop.swift (the thread that acts on them),
-// HTTPSender.swift (libcurl) and SinkSender.swift (files).
+// HTTPSender.swift (libcurl), SinkSender.swift (files) and ExecRunner.swift (programs of routes).
 public import Settings
 public import SpanModel
 
@@ -136,6 +136,9 @@ public struct Request: Sendable {
     public var spanOfItem: [String: Int] = [:]
     /// Which of the declared doors it goes through.
     public var door: Int
+
+    /// None yet.
+    static let none = Request(url: "", body: [], spans: 0..<0)
 
     /// A request for some spans of a batch.
     public init(url: String, method: String = "POST", headers: [Header] = [], body: [UInt8], spans: Range<Int>, door: Int = 0) {

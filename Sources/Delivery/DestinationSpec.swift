@@ -113,6 +113,9 @@ public enum DeliveryEvent: Sendable {
     case clockJumped(by: Duration)
     case ruleFailed(route: String, count: Int, detail: String)
     case unknownModel(String)
+    case programStarted(route: String)
+    case programStopped(route: String, detail: String, wait: Duration)
+    case programSaid(route: String, line: String)
     case summary(DestinationStatus, DeliveryActivity, within: Duration)
 }
 

@@ -48,6 +48,8 @@ final class Lane {
         var handedTo: String?
         /// Which of the declared hosts it went to.
         var host = 0
+        /// Where there is no request yet: the programs of routes are asked about its spans first.
+        var preparation: ExecPrograms.Preparation?
         /// Where its spans hang, as they were sent; empty where the platform does not need to know.
         var links: [SpanLink?] = []
     }

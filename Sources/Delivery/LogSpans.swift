@@ -65,6 +65,29 @@ struct LogSpans: Sendable, Equatable {
             selection: selection?.part(places))
     }
 
+    /// Without those at these offsets, ascending, which the program of their route has discarded.
+    func leavingOut(_ offsets: [Int], of preparation: ExecPrograms.Preparation) -> LogSpans {
+        var rest = self
+        var selection = Selection(rules: preparation.rules)
+        var (offset, discarded) = (0, offsets[...])
+        for place in 0..<ids.count {
+            let goesOn = self.selection.map { $0.decisions[place].delivers } ?? true
+            guard goesOn else {
+                if let before = self.selection { selection.append(before.decisions[place], length: before.lengths[place]) }
+                continue
+            }
+            var decision = preparation.spans[offset].decision
+            if discarded.first == offset {
+                discarded.removeFirst()
+                decision = RouteDecision(.discarded, by: decision.route)
+            }
+            selection.append(decision, length: preparation.stored[offset].entry.length)
+            offset += 1
+        }
+        rest.selection = selection
+        return rest
+    }
+
     /// Adds what the books say of the ids that do not go on.
     func addPassed(to tallies: inout [LedgerKey: Tally]) {
         guard let selection, selection.picked.count < selection.decisions.count else { return }
@@ -113,6 +136,7 @@ extension Rules {
         case .tail: LedgerKey(.sampled, reason: "tail", route: route)
         case .late: LedgerKey(.sampled, reason: "late", route: route)
         case .limited: LedgerKey(.limited, reason: "limit", route: route)
+        case .discarded: LedgerKey(.filtered, reason: "exec", route: route)
         }
     }
 }

@@ -10,18 +10,19 @@ final class Loop {
     private(set) var router = Router(Rules(everythingTo: []))
     private let http: any HTTPTransport
     let clock: Clock
-    private let tell: @Sendable (DeliveryEvent) -> Void
+    let tell: @Sendable (DeliveryEvent) -> Void
     private let sinkDone: @Sendable (UInt64, SinkError?) -> Void
     private var random: any RandomNumberGenerator
     private(set) var lanes: [Lane] = []
     private var sinks: [String: SinkSender] = [:]
+    let programs: ExecPrograms
     private(set) var guardian = WallClockGuard()
-    private var nextToken: UInt64 = 1
-    private var flights: [UInt64: Lane] = [:]
+    var nextToken: UInt64 = 1
+    var flights: [UInt64: Lane] = [:]
     /// Limits of requests that several destinations share, by account.
     private var sharedBuckets: [String: SharedBucket] = [:]
     /// Bytes of request bodies under way, over which a destination that has one already starts no other.
-    private let budget: MemoryBudget
+    let budget: MemoryBudget
     /// The disk fails commits: what cannot be settled is not sent.
     var spoolFails = false
     /// No new batches: the daemon stops.
@@ -36,7 +37,9 @@ final class Loop {
 
     init(
         log: SpanLog, http: any HTTPTransport, clock: Clock, random: any RandomNumberGenerator, budget: MemoryBudget,
-        sinkDone: @escaping @Sendable (UInt64, SinkError?) -> Void, tell: @escaping @Sendable (DeliveryEvent) -> Void
+        sinkDone: @escaping @Sendable (UInt64, SinkError?) -> Void,
+        programNews: @escaping @Sendable (Rules.RouteProgram, ExecNews) -> Void = { _, _ in },
+        tell: @escaping @Sendable (DeliveryEvent) -> Void
     ) throws(SpoolError) {
         self.log = log
         self.http = http
@@ -45,6 +48,7 @@ final class Loop {
         self.budget = budget
         self.sinkDone = sinkDone
         self.tell = tell
+        programs = ExecPrograms(news: programNews)
         reader = try log.reader()
     }
 
@@ -97,10 +101,11 @@ final class Loop {
     func abort() {
         http.abort()
         for sink in sinks.values { sink.stop() }
+        programs.stop()
     }
 
     /// Whether anything may be started at all.
-    private var mayStart: Bool { !stopping && !spoolFails }
+    var mayStart: Bool { !stopping && !spoolFails }
 
     private func pump(_ lane: Lane, now: UInt64, lastID: Int64) {
         if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
@@ -363,18 +368,43 @@ final class Loop {
         return views
     }
 
-    /// The spans of a batch in the form in which the destination gets them.
-    private func outgoing(_ batch: Batch, _ stored: [SpanView], _ lane: Lane) throws(SpoolError) -> [SpanView] {
-        switch batch.spans {
-        case .log(let spans):
-            let views = try load(spans) { router.route($0).segment }
-            guard let selection = spans.selection else {
-                guard let constant = lane.constant, lane.rules.transforms(constant) else { return views }
-                return views.map { router.form($0, by: constant) }
+    /// The spans of a batch on their way to the destination.
+    private enum Outgoing {
+        /// In the form in which it gets them.
+        case ready([SpanView])
+        /// As the routes see them, each with the decision by which it goes on; programs are to be asked.
+        case unasked([(view: SpanView, decision: RouteDecision)])
+
+        var count: Int {
+            switch self {
+            case .ready(let views): views.count
+            case .unasked(let spans): spans.count
             }
-            return views.enumerated().map { router.form($1, by: selection.decisions[Int(selection.picked[$0])]) }
-        case .letters: return stored.compactMap { router.replayed($0, for: lane.place) }
         }
+
+        var ids: Set<Int64> {
+            switch self {
+            case .ready(let views): Set(views.map(\.id))
+            case .unasked(let spans): Set(spans.map(\.view.id))
+            }
+        }
+    }
+
+    private func outgoing(_ batch: Batch, _ stored: [SpanView], _ lane: Lane) throws(SpoolError) -> Outgoing {
+        let spans: [(view: SpanView, decision: RouteDecision)]
+        switch batch.spans {
+        case .log(let ofLog):
+            let views = try load(ofLog) { router.route($0).segment }
+            if let selection = ofLog.selection {
+                spans = views.enumerated().map { ($1, selection.decisions[Int(selection.picked[$0])]) }
+            } else {
+                guard let constant = lane.constant, lane.rules.transforms(constant) else { return .ready(views) }
+                spans = views.map { ($0, constant) }
+            }
+        case .letters: spans = stored.compactMap { router.replayed($0, for: lane.place) }
+        }
+        if router.rules.hasPrograms, spans.contains(where: { router.rules.program(of: $0.decision) != nil }) { return .unasked(spans) }
+        return .ready(spans.map { router.form($0.view, by: $0.decision) })
     }
 
     /// Decides anew on a batch that was gathered under other rules; nil where a trace is not decided yet.
@@ -436,35 +466,44 @@ final class Loop {
         }
         do throws(SpoolError) {
             let views = try load(batch, lane)
-            guard views.count == batch.spans.count else { return vanished(batch, found: views, lane) }
+            guard views.count == batch.spans.count else { return vanished(batch, found: Set(views.map(\.id)), lane) }
             let outgoing = try outgoing(batch, views, lane)
             guard outgoing.count == views.count else {
-                return batch.isOfLog ? vanished(batch, found: outgoing, lane) : routesHaveNone(batch, sent: outgoing, lane)
+                return batch.isOfLog ? vanished(batch, found: outgoing.ids, lane) : routesHaveNone(batch, sent: outgoing.ids, lane)
             }
-            // The door that its own destination sent it on to is none of another's.
-            let context = target.context(door: other == nil ? batch.door : nil, wall: clock.wall(), now: now)
-            let requests: [Request]
-            do throws(EncodeError) {
-                requests = try spec.destination.encode(outgoing, context)
-            } catch {
-                // What only the fallback cannot write waits for its own destination.
-                if other != nil { return keepFromFallback(batch, lane, now) }
-                return unencodable(batch, error, views, lane)
+            switch outgoing {
+            case .ready(let formed): encode(formed, batch, views, lane, to: other, now)
+            case .unasked(let spans): ask(spans, batch, views, lane, to: other, now)
             }
-            guard let request = requests.first, requests.count == 1 else {
-                // Several requests: each becomes a batch of its own, encoded again when its turn comes.
-                for request in requests {
-                    lane.waiting.append(batch.part(request.spans, suspect: false, deliveriesSeen: batch.deliveriesSeen))
-                }
-                lane.breaker.probeInconclusive(now: now)
-                return
-            }
-            start(request, batch, views, lane, to: other, host: context.host, now)
         } catch {
             lane.waiting.append(batch)
             lane.breaker.probeInconclusive(now: now)
             failedToRead(lane, error)
         }
+    }
+
+    /// Makes a request of spans in their last form, and sends it. `views` are the same spans as they are stored.
+    func encode(_ outgoing: [SpanView], _ batch: Batch, _ views: [SpanView], _ lane: Lane, to other: Lane?, _ now: UInt64) {
+        let target = other ?? lane
+        // The door that its own destination sent it on to is none of another's.
+        let context = target.context(door: other == nil ? batch.door : nil, wall: clock.wall(), now: now)
+        let requests: [Request]
+        do throws(EncodeError) {
+            requests = try target.spec.destination.encode(outgoing, context)
+        } catch {
+            // What only the fallback cannot write waits for its own destination.
+            if other != nil { return keepFromFallback(batch, lane, now) }
+            return unencodable(batch, error, views, lane)
+        }
+        guard let request = requests.first, requests.count == 1 else {
+            // Several requests: each becomes a batch of its own, encoded again when its turn comes.
+            for request in requests {
+                lane.waiting.append(batch.part(request.spans, suspect: false, deliveriesSeen: batch.deliveriesSeen))
+            }
+            lane.breaker.probeInconclusive(now: now)
+            return
+        }
+        start(request, batch, views, lane, to: other, host: context.host, now)
     }
 
     private func start(
@@ -503,9 +542,8 @@ final class Loop {
     }
 
     /// Some rows of a batch are gone while it waited: the rest is sent, what is missing is said.
-    private func vanished(_ batch: Batch, found: [SpanView], _ lane: Lane) {
+    private func vanished(_ batch: Batch, found present: Set<Int64>, _ lane: Lane) {
         lane.breaker.probeInconclusive(now: clock.monotonic())
-        let present = Set(found.map(\.id))
         // Runs of offsets that are there, or are not.
         var from = 0
         while from < batch.spans.count {
@@ -543,9 +581,8 @@ final class Loop {
     }
 
     /// Dead letters that no route sends to their destination any more stay what they are; the others go.
-    private func routesHaveNone(_ batch: Batch, sent: [SpanView], _ lane: Lane) {
+    private func routesHaveNone(_ batch: Batch, sent: Set<Int64>, _ lane: Lane) {
         lane.breaker.probeInconclusive(now: clock.monotonic())
-        let sent = Set(sent.map(\.id))
         for offset in 0..<batch.spans.count {
             let part = batch.part(offset..<offset + 1, suspect: false, deliveriesSeen: batch.deliveriesSeen)
             if sent.contains(batch.spans.id(at: offset)) {
@@ -862,7 +899,7 @@ final class Loop {
     // MARK: Dead letters
 
     /// Makes a dead letter of a batch of one span.
-    private func bury(_ batch: Batch, _ lane: Lane, reason: String, status: Int, detail: String) {
+    func bury(_ batch: Batch, _ lane: Lane, reason: String, status: Int, detail: String) {
         let id = batch.spans.id(at: 0)
         guard let letter = letter(batch, lane, state: .dead, reason: reason, status: status, detail: detail, nextAt: nil) else { return }
         switch batch.spans {
@@ -927,7 +964,7 @@ final class Loop {
     }
 
     /// At most 500 bytes and one line: what a platform says must not flood the spool or the journal.
-    private func brief(_ text: String) -> String {
+    func brief(_ text: String) -> String {
         String(decoding: text.utf8.prefix(500).map { $0 < 0x20 ? 0x20 : $0 }, as: UTF8.self)
     }
 
@@ -981,9 +1018,16 @@ final class Loop {
     func giveWay(_ lane: Lane, through last: Int64, reason: String) {
         let now = clock.monotonic()
         for (token, flight) in lane.inFlight where now >= flight.sentAt + Self.second {
-            guard case .log(let spans) = flight.batch.spans, spans.ids.lowerBound <= last, case .http = flight.destination.outlet else {
+            guard case .log(let spans) = flight.batch.spans, spans.ids.lowerBound <= last else { continue }
+            if flight.preparation != nil {
+                flights.removeValue(forKey: token)
+                _ = lane.ended(token)
+                budget.giveBack(flight.leasedBytes)
+                lane.waiting.append(flight.batch)
+                lane.breaker.probeInconclusive(now: now)
                 continue
             }
+            guard case .http = flight.destination.outlet else { continue }
             http.cancel(token: token)
             ended(token, .failure(TransportError(description: "no answer, and the space of its spans is needed", timedOut: true)))
         }
@@ -1035,7 +1079,10 @@ final class Loop {
             for lane in lanes where lane.rules !== router.rules { lane.removed = true }
             throw error
         }
-        if rules !== router.rules { router = Router(rules, after: router) }
+        if rules !== router.rules {
+            router = Router(rules, after: router)
+            programs.apply(rules)
+        }
         for lane in lanes where !lane.removed {
             lane.apply(rules)
             recallParents(lane)
@@ -1191,6 +1238,9 @@ final class Loop {
         if let until = lane.breaker.opensAt { return (.breakerOpen, "\(lane.status.lastError); tried again in \(seconds(until: until)) s") }
         if lane.notBefore > now {
             return (.retrying, "\(lane.status.lastError); the platform asks to wait \(seconds(until: lane.notBefore)) s")
+        }
+        for flight in lane.inFlight.values {
+            if let trouble = flight.preparation.flatMap({ programs.trouble(of: $0) }) { return (.retrying, trouble) }
         }
         // What was answered with a failure and is under way again is still what holds the destination up.
         let isTriedAgain = lane.inFlight.values.contains { $0.batch.failures > 0 } || lane.waiting.contains { $0.attempts > 0 }

@@ -27,7 +27,7 @@ final class RequestBody {
 
     private static func spill(_ bytes: [UInt8], _ folder: String) -> UnsafeMutableRawPointer? {
         var template = Array("\(folder)/request-XXXXXX".utf8CString)
-        // The daemon starts no process that could inherit it.
+        // A program of a route is started without the daemon's files.
         let file = mkstemp(&template)
         guard file >= 0 else { return nil }
         defer { close(file) }

@@ -429,14 +429,12 @@ extension Logger {
             ["destination": destination, "status": 410, "backlog": backlog])
     }
 
-    /// Spans that the destination refused for good are kept as dead letters.
+    /// Spans that the destination refused for good, or without a status, that cannot be sent to it, are kept as dead letters.
     public func deadLetters(_ destination: String, spans: Int, status: Int?, reason: String) {
+        let what = counted(spans, "span")
+        let fate = status.map { "\(destination) refused \(what) for good with \($0)" } ?? "\(what) for \(destination) cannot be sent"
         tell(
-            .error, "dead_letters",
-            """
-            \(destination) refused \(counted(spans, "span")) for good\(status.map { " with \($0)" } ?? "") (\(reason)): kept as dead letters, \
-            see `tracefwd dead list \(destination)`
-            """,
+            .error, "dead_letters", "\(fate) (\(reason)): kept as dead letters, see `tracefwd dead list \(destination)`",
             ["destination": destination, "spans": spans, "status": status, "reason": reason])
     }
 
@@ -505,6 +503,23 @@ extension Logger {
         tell(
             .warning, "unknown_model", "no price is known for the model \(model): its spans have no cost; prices.models can say it",
             ["model": model])
+    }
+
+    /// A route's program (`transform: exec`) runs.
+    public func programStarted(_ route: String) {
+        tell(.info, "exec_started", "route \(route): its program runs", ["route": route])
+    }
+
+    /// A route's program does not run, and is started again after `wait`.
+    public func programStopped(_ route: String, detail: String, wait: Duration) {
+        tell(
+            .error, "exec_stopped", "route \(route): its program \(detail); it is started again in \(wait.human)",
+            ["route": route, "reason": detail])
+    }
+
+    /// A line that a route's program wrote to its standard error.
+    public func programSaid(_ route: String, _ line: String) {
+        tell(.notice, "exec_said", "route \(route): its program says: \(line)", ["route": route])
     }
 
     /// Something about a platform that a person should know. Equal notes are written once a run.

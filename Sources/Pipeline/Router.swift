@@ -42,21 +42,34 @@ public final class Router {
         return routed
     }
 
-    /// A span as a destination gets it, which the route of this decision sends there. `view` is of a routed segment.
-    public func form(_ view: SpanView, by decision: RouteDecision) -> SpanView {
-        guard let index = decision.route, rules.routes[index].changesSpans, var draft = SpanDraft(view) else { return view }
+    /// A span as a destination gets it, which the route of this decision sends there. `view` is of a routed segment. Where the route has a
+    /// program, `question` comes first, and `answer` is what it made of that.
+    public func form(_ view: SpanView, by decision: RouteDecision, answer: SpanView? = nil) -> SpanView {
+        guard let index = decision.route, rules.routes[index].changesSpans, var draft = SpanDraft(answer ?? view) else { return view }
         let route = rules.routes[index]
         activation.withSpan(view) { llm in
-            if let sampler = route.sampler, sampler.marks { mark(&draft, by: sampler, llm.span, decision) }
+            if answer == nil { begin(&draft, by: route, index, llm.span, decision) }
             guard let transformation = route.transformation else { return }
             var counts = [Int](repeating: 0, count: transformation.redaction?.count ?? 0)
-            transformation.apply(to: &draft, activation, workspace: workspace, counts: &counts) { failed(index, $0, $1) }
+            transformation.finish(&draft, activation, workspace: workspace, counts: &counts) { failed(index, $0, $1) }
             for (rule, count) in counts.enumerated() where count > 0 {
                 let key = RuleCounters.Redacted(route: route.name, entity: transformation.redaction?.name(of: rule) ?? "")
                 counters.redactions[key, default: 0] += Int64(count)
             }
         }
         return draft.view()
+    }
+
+    /// A span as the program of its route gets it: marked, and with the steps before the program taken.
+    public func question(_ view: SpanView, by decision: RouteDecision) -> SpanView {
+        guard let index = decision.route, var draft = SpanDraft(view) else { return view }
+        activation.withSpan(view) { begin(&draft, by: rules.routes[index], index, $0.span, decision) }
+        return draft.view()
+    }
+
+    private func begin(_ draft: inout SpanDraft, by route: Route, _ index: Int, _ span: SpanFields, _ decision: RouteDecision) {
+        if let sampler = route.sampler, sampler.marks { mark(&draft, by: sampler, span, decision) }
+        route.transformation?.prepare(&draft, activation) { failed(index, $0, $1) }
     }
 
     // MARK: Whole traces
@@ -91,16 +104,26 @@ public final class Router {
         return sums
     }
 
-    /// A dead letter's span as its destination gets it: by the route that would send it there now, whatever that one's rate. Nil where none
-    /// would.
-    public func replayed(_ view: SpanView, for destination: Int) -> SpanView? {
+    /// A dead letter's span as conditions see it, and the decision by which it goes: of the route that would send it to its destination now,
+    /// whatever that one's rate. Nil where none would.
+    public func replayed(_ view: SpanView, for destination: Int) -> (view: SpanView, decision: RouteDecision)? {
         let routed = decide(view.segment)
         let decision = routed.decision(view.index, for: destination)
-        let shown = SpanView(segment: routed.segment, index: view.index)
         switch decision.kind {
-        case .deliver, .deliverAtRate, .sampled, .limited, .tail, .late: return form(shown, by: decision)
+        case .deliver, .deliverAtRate, .sampled, .limited, .tail, .late, .discarded:
+            return (SpanView(segment: routed.segment, index: view.index), decision)
         case .filtered, .dropped: return nil
         }
+    }
+
+    // MARK: Programs
+
+    /// A route's program was started.
+    public func programStarted(_ route: String) { counters.programStarts[route, default: 0] += 1 }
+
+    /// A route's program had no answer for a span.
+    public func programFailed(_ route: String, reason: String) {
+        counters.programFailures[RuleCounters.ProgramFailure(route: route, reason: reason), default: 0] += 1
     }
 
     /// What is kept says at which rate, so that a platform can weigh its counts.
@@ -218,6 +241,19 @@ public struct RuleCounters: Sendable, Equatable {
 
     /// Spans that name a model whose price nobody knows.
     public var unknownModels: Int64 = 0
+
+    /// How often the program of a route was started.
+    public var programStarts: [String: Int64] = [:]
+    /// Spans for which a route's program had no answer.
+    public var programFailures: [ProgramFailure: Int64] = [:]
+
+    /// A counter of `programFailures`.
+    public struct ProgramFailure: Sendable, Hashable {
+        /// The route's name.
+        public var route: String
+        /// A code as in the ledger.
+        public var reason: String
+    }
 }
 
 /// A segment and what the routes make of its spans.

@@ -11,7 +11,8 @@ extension Rules {
     public static func compile(_ settings: RuleSettings, host: RuleHost) -> (rules: Rules, mistakes: [Mistake]) {
         var compiler = RuleCompiler(host)
         compiler.define(settings.definitions)
-        let routes = settings.routes.map { $0.map { compiler.route($0) } }
+        compiler.count(settings.routes ?? [])
+        let routes = settings.routes.map { $0.prefix(RouteDecision.routesMax).map { compiler.route($0) } }
         let prices = compiler.prices(settings.prices)
         let intake = compiler.intake(settings.intake)
         let rules = Rules(routes: routes, destinations: settings.destinations, prices: prices, host: host, intake: intake)
@@ -64,19 +65,15 @@ struct RuleCompiler {
         }
     }
 
-    /// What this version does not do yet is refused: a rule that says something and does nothing would be worse than none.
-    private mutating func refuseMissing(_ settings: RouteSettings) {
-        func missing(_ what: String) -> Mistake { settings.mistake("\(what) is not in this version yet; leave it out") }
-        for step in settings.transform {
-            switch step {
-            case .exec: mistakes.append(missing("transform: exec"))
-            default: continue
-            }
-        }
+    mutating func count(_ routes: [RouteSettings]) {
+        guard routes.count > RouteDecision.routesMax else { return }
+        let first = routes[RouteDecision.routesMax]
+        mistakes.append(first.mistake("is one of \(routes.count) routes; there may be \(RouteDecision.routesMax)"))
     }
 
     mutating func route(_ settings: RouteSettings) -> Route {
-        refuseMissing(settings)
+        let programs = settings.transform.count { if case .exec = $0 { true } else { false } }
+        if programs > 1 { mistakes.append(settings.mistake("has \(programs) exec steps; a route has one program at most")) }
         let selection: Route.Selection =
             switch settings.selection {
             case .always: .always
@@ -122,8 +119,15 @@ struct RuleCompiler {
 
     mutating func transformation(_ settings: [TransformSettings], redact: [RedactionSettings]) -> Transformation? {
         guard !settings.isEmpty || !redact.isEmpty else { return nil }
-        let steps = settings.compactMap { step($0) }
-        return Transformation(steps: steps, redaction: redaction(redact))
+        var (first, program, steps): ([Transformation.Step], ExecProgram?, [Transformation.Step]) = ([], nil, [])
+        for one in settings {
+            if case .exec(let command, let timeout, let deadOnError) = one {
+                (first, program, steps) = (steps, ExecProgram(command: command, timeout: timeout, keepsOnError: !deadOnError), [])
+            } else if let step = step(one) {
+                steps.append(step)
+            }
+        }
+        return Transformation(first: first, program: program, steps: steps, redaction: redaction(redact))
     }
 
     private mutating func step(_ settings: TransformSettings) -> Transformation.Step? {

@@ -20,6 +20,8 @@ public final class Rules: Sendable {
     let prices: PriceBook?
     /// Words of 64 routes.
     let words: Int
+    /// Whether any route hands its spans to a program.
+    public let hasPrograms: Bool
     /// Routes that drop.
     let drops: [UInt64]
     private let places: [String: Int]
@@ -35,6 +37,7 @@ public final class Rules: Sendable {
         self.routes = list
         self.prices = prices
         hasRoutes = routes != nil
+        hasPrograms = list.contains { $0.transformation?.program != nil }
         let words = max(1, (list.count + 63) / 64)
         self.words = words
         func mask(_ isIn: (Route) -> Bool) -> [UInt64] {

@@ -2,7 +2,8 @@ import CEL
 import Redaction
 import SpanModel
 
-/// What a route does with a span on its way, step by step in the order written; redaction is the last.
+/// What a route does with a span on its way, step by step in the order written; redaction is the last. A program that answers when it likes
+/// may stand between the steps, so those before it and those behind it are taken by themselves.
 struct Transformation: Sendable {
     enum Step: Sendable {
         case set([Assignment])
@@ -33,13 +34,29 @@ struct Transformation: Sendable {
         let to: [UInt8]
     }
 
+    /// Before the program; none where there is no program.
+    let first: [Step]
+    let program: ExecProgram?
     let steps: [Step]
     let redaction: SpanRedaction?
 
-    /// Changes the draft; `activation` shows the span as it was accepted. `fails` hears of expressions that fail: those set nothing.
-    func apply(
-        to draft: inout SpanDraft, _ activation: SpanActivation, workspace: RedactionWorkspace, counts: inout [Int],
+    /// Takes the steps before the program.
+    func prepare(_ draft: inout SpanDraft, _ activation: SpanActivation, fails: (Program, EvaluationError) -> Void) {
+        take(first, &draft, activation, fails)
+    }
+
+    /// Takes the steps behind the program, which are all where there is none. `counts` are what was redacted, by rule.
+    func finish(
+        _ draft: inout SpanDraft, _ activation: SpanActivation, workspace: RedactionWorkspace, counts: inout [Int],
         fails: (Program, EvaluationError) -> Void
+    ) {
+        take(steps, &draft, activation, fails)
+        redaction?.apply(to: &draft, workspace: workspace, counts: &counts)
+    }
+
+    /// Changes the draft; `activation` shows the span as it was accepted. `fails` hears of expressions that fail: those set nothing.
+    private func take(
+        _ steps: [Step], _ draft: inout SpanDraft, _ activation: SpanActivation, _ fails: (Program, EvaluationError) -> Void
     ) {
         for step in steps {
             switch step {
@@ -68,7 +85,6 @@ struct Transformation: Sendable {
                 for attribute in attributes { draft.set(attribute.key, attribute.value) }
             }
         }
-        redaction?.apply(to: &draft, workspace: workspace, counts: &counts)
     }
 
     private func set(_ target: Assignment.Target, _ value: OwnedValue, in draft: inout SpanDraft) {

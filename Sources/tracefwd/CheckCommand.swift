@@ -37,6 +37,11 @@ struct Check: ParsableCommand {
     func run() throws {
         let (settings, rules) = try settingsOrExit(config.path)
         for warning in settings.warnings { complain("warning: \(warning)") }
+        for program in rules.programs {
+            // A name without a slash is looked for in the daemon's PATH, which may be another.
+            guard let path = program.program.command.first, path.contains("/"), access(path, X_OK) != 0 else { continue }
+            complain("warning: route \(program.route): exec: \(path) cannot be run here: \(String(cString: strerror(errno)))")
+        }
         do {
             if let explain {
                 let span = try TrialSpan.named(explain, limits: IntakeLimits(settings.limits), spool: settings.spool.path)

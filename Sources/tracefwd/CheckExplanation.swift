@@ -44,7 +44,12 @@ struct Explanation {
         guard let decision = trial.decision(for: destination) else { return [] }
         let head = "\(destination): \(trial.words(decision))"
         guard decision.delivers else { return [head] }
-        let changes = JSONDifference.all(from: JSONValue(span.view), to: JSONValue(trial.form(by: decision)))
-        return [head] + (changes.isEmpty ? ["  as it came in"] : changes.flatMap(\.lines).map { "  \($0)" })
+        switch trial.form(by: decision) {
+        case .span(let arrives):
+            let changes = JSONDifference.all(from: JSONValue(span.view), to: JSONValue(arrives))
+            return [head] + (changes.isEmpty ? ["  as it came in"] : changes.flatMap(\.lines).map { "  \($0)" })
+        case .discarded: return ["\(destination): \(trial.words(RouteDecision(.discarded, by: decision.route)))"]
+        case .dead(let why): return ["\(destination): a dead letter: \(why)"]
+        }
     }
 }

@@ -1,3 +1,4 @@
+import Delivery
 import Intake
 import Pipeline
 import Settings
@@ -21,8 +22,27 @@ struct Trial {
         router.rules.place(of: destination).map { router.judgeAlone(seen, routed.decision(0, for: $0)) }
     }
 
-    /// The span as the destination gets it; the decision delivers.
-    func form(by decision: RouteDecision) -> SpanView { router.form(seen, by: decision) }
+    /// What becomes of a span that goes on.
+    enum Form {
+        /// As the destination gets it.
+        case span(SpanView)
+        /// The route's program leaves it out.
+        case discarded
+        /// A dead letter, since the route's program has no answer; why.
+        case dead(String)
+    }
+
+    /// What the destination gets; the decision delivers. A route's program is started for it.
+    func form(by decision: RouteDecision) -> Form {
+        guard let program = router.rules.program(of: decision)?.program else { return .span(router.form(seen, by: decision)) }
+        let question = router.question(seen, by: decision)
+        switch program.tried(on: question) {
+        case .span(let answer): return .span(router.form(seen, by: decision, answer: answer))
+        case .discarded: return .discarded
+        case .failed(_, let why) where !program.keepsOnError: return .dead(why)
+        case .failed: return .span(router.form(seen, by: decision, answer: question))
+        }
+    }
 
     /// In a few words, with the route that decided.
     func words(_ decision: RouteDecision) -> String {
@@ -34,6 +54,7 @@ struct Trial {
         case .sampled: "sampled out\(route)"
         case .tail, .late: "sampled out with its trace\(route)"
         case .limited: "over the limit\(route)"
+        case .discarded: "left out by the program of route \"\(router.rules.name(of: decision.route))\""
         }
     }
 }
@@ -61,14 +82,22 @@ struct RuleTestRun {
     }
 
     private func problems(at destination: String, _ expected: RuleTest.Expectation, _ trial: Trial) -> [String] {
-        guard let decision = trial.decision(for: destination) else { return ["\(destination): is no destination"] }
+        guard var decision = trial.decision(for: destination) else { return ["\(destination): is no destination"] }
+        var arrives: SpanView?
+        if decision.delivers {
+            switch trial.form(by: decision) {
+            case .span(let span): arrives = span
+            case .discarded: decision = RouteDecision(.discarded, by: decision.route)
+            case .dead(let why): return ["\(destination): expected \(expected.word), but it is a dead letter: \(why)"]
+            }
+        }
         switch (expected, decision.kind) {
         case (.delivered, .deliver), (.delivered, .deliverAtRate), (.filtered, .filtered), (.filtered, .dropped), (.dropped, .dropped),
             (.sampled, .sampled),
-            (.sampled, .limited), (.sampled, .tail):
+            (.sampled, .limited), (.sampled, .tail), (.filtered, .discarded), (.dropped, .discarded):
             return []
         case (.with(let members), .deliver), (.with(let members), .deliverAtRate):
-            let differences = ExpectedMembers(members).differences(from: JSONValue(trial.form(by: decision)))
+            let differences = arrives.map { ExpectedMembers(members).differences(from: JSONValue($0)) } ?? []
             guard !differences.isEmpty else { return [] }
             return ["\(destination): \(trial.words(decision)), with a difference (- expected, + arrives)"]
                 + differences.flatMap(\.lines).map { "  \($0)" }

@@ -241,6 +241,9 @@ final class JournalBridge: Sendable {
         case .clockJumped(let by): logger.clockJumped(by: by)
         case .ruleFailed(let route, let count, let detail): logger.ruleFailed(route, count: count, detail: detail)
         case .unknownModel(let model): logger.unknownModel(model)
+        case .programStarted(let route): logger.programStarted(route)
+        case .programStopped(let route, let detail, let wait): logger.programStopped(route, detail: detail, wait: wait)
+        case .programSaid(let route, let line): logger.programSaid(route, line)
         case .summary(let status, let activity, let time): logger.summary(status.name, DestinationSummary(status, activity, within: time))
         }
     }

@@ -76,6 +76,14 @@ struct MetricsPage {
             let sorted = counters.redactions.sorted { ($0.key.route, $0.key.entity) < ($1.key.route, $1.key.entity) }
             for (key, count) in sorted { page.sample(["route": key.route, "entity": key.entity], Double(count)) }
         }
+        family("tracefwd_exec_starts_total", "counter", "Starts of a route's program, since the start.") { page in
+            for (route, count) in counters.programStarts.sorted(by: { $0.key < $1.key }) { page.sample(["route": route], Double(count)) }
+        }
+        family("tracefwd_exec_failures_total", "counter", "Spans for which a route's program had no answer, since the start, by reason.") {
+            page in
+            let sorted = counters.programFailures.sorted { ($0.key.route, $0.key.reason) < ($1.key.route, $1.key.reason) }
+            for (key, count) in sorted { page.sample(["route": key.route, "reason": key.reason], Double(count)) }
+        }
         family("tracefwd_unpriced_spans_total", "counter", "Spans with token counts whose model has no known price, since the start.") {
             $0.sample([:], Double(counters.unknownModels))
         }

@@ -119,7 +119,9 @@ final class TapHub: Sendable {
         case .expired(let name, let count, let reason): (word, destination, spans, text) = ("expired", name, count, reason)
         case .lost(let name, let count): (word, destination, spans, text) = ("lost", name, count, "")
         case .note(let name, let note): (word, destination, spans, text) = ("note", name, 0, note)
-        case .firstDelivery, .readFailed, .clockJumped, .summary, .ruleFailed, .unknownModel: return nil
+        case .firstDelivery, .readFailed, .clockJumped, .summary, .ruleFailed, .unknownModel, .programStarted, .programStopped,
+            .programSaid:
+            return nil
         }
         guard json else {
             return

@@ -62,6 +62,7 @@ final class World {
     private final class Told: Sendable {
         let events = Mutex<[DeliveryEvent]>([])
         let sinks = Mutex<[(UInt64, SinkError?)]>([])
+        let programs = Mutex<[(program: Rules.RouteProgram, news: ExecNews)]>([])
     }
 
     /// Without rules everything goes to every destination.
@@ -95,6 +96,7 @@ final class World {
         try Loop(
             log: log, http: wire, clock: time.clock, random: SeededRandom(seed: seed), budget: MemoryBudget(bytes: 64 << 20),
             sinkDone: { token, error in heard.sinks.withLock { $0.append((token, error)) } },
+            programNews: { program, news in heard.programs.withLock { $0.append((program, news)) } },
             tell: { event in heard.events.withLock { $0.append(event) } })
     }
 
@@ -138,6 +140,11 @@ final class World {
             defer { ended = [] }
             return ended
         }) { loop.sinkEnded(token, error) }
+        let news = heard.programs.withLock { programs in
+            defer { programs = [] }
+            return programs
+        }
+        for one in news { loop.heard(one.news, from: one.program) }
         let deadline = loop.step()
         // The writer's clock does not run while this one does: what waits for a commit is not to wait for long.
         if loop.lanes.contains(where: \.ahead.isSaving) { _ = log.flush() }
@@ -175,6 +182,15 @@ final class World {
                 return
             }
             time.advance(to: next)
+        }
+    }
+
+    /// As `run`, and waits (by the real clock) while real programs have spans to answer.
+    func runWithPrograms(_ duration: Duration = .seconds(2)) async throws {
+        run(duration)
+        for _ in 0..<2000 where loop.lanes.contains(where: { $0.inFlight.values.contains { $0.preparation != nil } }) {
+            try await Task.sleep(for: .milliseconds(5))
+            run(duration)
         }
     }
 

@@ -108,9 +108,11 @@ struct NormalizeTests {
         #expect(view.attribute("tracefwd.tokens.estimated") == (isMarked ? .bool(true) : nil))
     }
 
-    @Test("an exec step is refused with a sentence, not ignored")
-    func refusal() throws {
-        let (_, mistakes) = try compiled("routes: [{name: p, to: [a], transform: [{exec: {command: [/bin/cat]}}]}]")
-        #expect(mistakes.map(\.sentence) == ["routes: p: transform: exec is not in this version yet; leave it out"])
+    @Test("a route has one program at most")
+    func programs() throws {
+        let step = "{exec: {command: [/bin/cat]}}"
+        #expect(try compiled("routes: [{name: p, to: [a], transform: [\(step)]}]").mistakes.isEmpty)
+        let (_, mistakes) = try compiled("routes: [{name: p, to: [a], transform: [\(step), {remove: [x]}, \(step)]}]")
+        #expect(mistakes.map(\.sentence) == ["routes: p: has 2 exec steps; a route has one program at most"])
     }
 }

@@ -67,6 +67,13 @@ struct RulesTests {
         if let decision { #expect(Router(rules).route(try span(#"{"name":"x"}"#).segment).decision(0, for: 0) == decision) }
     }
 
+    @Test("more routes than a decision can name are a mistake, not a crash")
+    func tooMany() throws {
+        let routes = (0..<4002).map { "{name: r\($0), to: [a]}" }.joined(separator: ", ")
+        let (_, mistakes) = try compiled("routes: [\(routes)]")
+        #expect(mistakes.map(\.sentence) == ["routes: r4000: is one of 4002 routes; there may be 4000"])
+    }
+
     @Test("a decision keeps its kind and its route", arguments: [nil, 0, 1, 63, 64, 7_999])
     func coding(route: Int?) {
         for kind in [RouteDecision.Kind.deliver, .filtered, .dropped, .sampled, .limited] {

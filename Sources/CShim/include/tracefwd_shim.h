@@ -5,5 +5,6 @@
 #include "tracefwd_curl.h"
 #include "tracefwd_socket.h"
 #include "tracefwd_process.h"
+#include "tracefwd_child.h"
 #include "tracefwd_checksum.h"
 #include "tracefwd_sqlite.h"
