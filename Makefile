@@ -56,13 +56,13 @@ test-phoenix: build $(PHOENIX_VENV)/.ready ## Sends spans to a real Phoenix and 
 $(VENDORS_VENV)/.ready: Tests/vendors/requirements.txt
 	python3 -m venv $(VENDORS_VENV)
 	@# One of them needs others that it is not used with; langfuse's old models stand beside its new package.
-	@if $(VENDORS_VENV)/bin/pip install --quiet --disable-pip-version-check -r $< && \
-	  $(VENDORS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps respan-tracing && \
-	  $(VENDORS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(VENDORS_VENV)/langfuse-3 langfuse==3.5.0; \
-	then touch $@; else echo "test-vendors: the vendors' packages cannot be installed; is PyPI reachable?"; fi
+	@pip="$(VENDORS_VENV)/bin/pip install --quiet --disable-pip-version-check"; exec 2> $(VENDORS_VENV)/pip.log; \
+	if $$pip -r $< && $$pip --no-deps respan-tracing && $$pip --no-deps --target $(VENDORS_VENV)/langfuse-3 langfuse==3.5.0; \
+	then touch $@; fi
 
 test-vendors: $(VENDORS_VENV)/.ready ## Reads what we write with the platforms' own packages, and compares it with what those write (PyPI).
-	@if [ -e $< ]; then $(VENDORS_VENV)/bin/python -m pytest -q -rs Tests/vendors; else echo "test-vendors skipped: no packages"; fi
+	@if [ -e $< ]; then $(VENDORS_VENV)/bin/python -m pytest -q -rs Tests/vendors; \
+	else echo "test-vendors skipped: the packages cannot be installed, is PyPI reachable? See $(VENDORS_VENV)/pip.log"; fi
 
 test-systemd: $(ACCEPTANCE_READY) ## Boots a Debian with a real systemd and puts the package through its life (root; skipped where it cannot).
 	@[ "$$(id -u)" -ne 0 ] || packaging/setup systemd-container debootstrap || true
