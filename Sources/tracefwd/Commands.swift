@@ -5,11 +5,11 @@ import Intake
 import Settings
 import SpanModel
 
-struct Run: AsyncParsableCommand {
+struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the daemon in the foreground, as systemd does.")
     @OptionGroup var config: ConfigOption
 
-    func run() async throws {
+    func run() throws {
         let settings: LoadedSettings
         do throws(SettingsError) {
             settings = try loadSettings(config.path)
@@ -18,7 +18,7 @@ struct Run: AsyncParsableCommand {
             throw ExitCode(1)
         }
         do {
-            try await Daemon.run(configPath: config.path, settings: settings)
+            try Daemon.run(configPath: config.path, settings: settings)
         } catch let error as Failure {
             tellFailedStart(error)
             throw ExitCode(1)

@@ -7,7 +7,6 @@ import Intake
 import Journal
 import Logging
 import Pipeline
-import ServiceLifecycle
 import Settings
 import Source
 import SpanModel
@@ -51,7 +50,7 @@ final class Daemon: Sendable {
     // MARK: Start and stop
 
     /// Runs until SIGTERM or SIGINT. Throws a `Failure` where the daemon cannot start.
-    static func run(configPath: String, settings: LoadedSettings) async throws {
+    static func run(configPath: String, settings: LoadedSettings) throws {
         tracefwd_tune_process()
         try raiseDescriptorLimit()
         // Sockets first: what the service manager hands over must be taken before any thread is started.
@@ -67,7 +66,7 @@ final class Daemon: Sendable {
             throw error
         }
         do {
-            try await daemon.serve(handedOver)
+            try daemon.serve(handedOver)
         } catch {
             daemon.close()
             throw error
@@ -121,35 +120,35 @@ final class Daemon: Sendable {
         }
     }
 
-    private func serve(_ handedOver: [ListenSocket]) async throws {
+    /// On the main thread, which from here on waits for signals and for nothing else.
+    private func serve(_ handedOver: [ListenSocket]) throws {
+        let signals = Signals()
         let settings = settings.withLock { $0 }
-        var services: [any Service] = []
         let server = try openControl(settings)
         control.withLock { $0 = server }
-        services.append(Part { server.stop() })
-        if let http = try openSources(settings, handedOver) { services.append(http) }
-        // Stopped in the reverse order: the sources first, so that all that was read is durable before delivery ends.
-        services.append(Part { [self] in closeDoors() })
-        services.append(HangUps { [self] in _ = try? reload(dryRun: false) })
+        let http = try openSources(settings, handedOver)
         statusLine.start { [self] in line() }
-        services.append(Part { [statusLine] in statusLine.stop() })
         let watchdog = Watchdog(heartbeats, manager: manager, logger: logger)
         logger.daemonReady(
             after: .nanoseconds(Int64(Clock.system.monotonic() - started)), sources: doors.withLock { $0.count },
             destinations: settings.destinations.count)
         manager.ready(status: line().text)
 
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         tracefwd_release_startup_pages()
         // And once more when all parts have taken their first turns, which read much that is never read again.
         _ = startThread(name: "settling") {
             sleep(3)
             tracefwd_release_startup_pages()
         }
-        try await group.run()
+        while signals.next() == SIGHUP { _ = try? reload(dryRun: false) }
+        let failure = http?.failure.map { "the http source cannot go on: \($0)" }
+        statusLine.stop()
+        // The sources first, so that all that was read is durable before delivery ends.
+        closeDoors(why: failure ?? "asked to")
+        http?.stop()
+        server.stop()
         watchdog.stop()
+        if let failure { throw Failure(failure) }
     }
 
     /// Everything is durable or left for the next start: the order is sources, delivery, spool, journal.
@@ -175,14 +174,14 @@ final class Daemon: Sendable {
         journal.stop()
     }
 
-    private func closeDoors() {
+    private func closeDoors(why: String = "the daemon cannot go on") {
         let open = doors.withLock { doors in
             defer { doors = [] }
             return doors
         }
         guard !open.isEmpty else { return }
         manager.stopping(status: "stopping: reading what the sources still hold")
-        logger.daemonStopping(why: "asked to")
+        logger.daemonStopping(why: why)
         let drain = settings.withLock { $0.stopDrain }
         // The sources may take that long, then delivery; the unit's TimeoutStopSec= is what closing the spool takes.
         manager.extendTimeout(by: drain * 2 + .seconds(60))
@@ -209,7 +208,7 @@ final class Daemon: Sendable {
     /// Spool, sockets, event loops and a few destinations; connections come on top.
     private static let descriptorsMin: rlim_t = 64
 
-    /// ServiceLifecycle and Hummingbird tell us of their own doings only what is wrong.
+    /// Hummingbird tells us of its own doings only what is wrong.
     private var quiet: Logger {
         var quiet = logger
         quiet.logLevel = .warning

@@ -1,39 +1,11 @@
 import Delivery
 import Foundation
 import Logging
-import ServiceLifecycle
 import Settings
 import Source
 import SpanModel
 import Spool
 import Threading
-import UnixSignals
-
-/// Something that runs by itself and is only to be stopped.
-struct Part: Service {
-    let stop: @Sendable () -> Void
-
-    func run() async throws {
-        try? await gracefulShutdown()
-        await offThread(stop)
-    }
-}
-
-/// SIGHUP: read the configuration again.
-struct HangUps: Service {
-    let reload: @Sendable () -> Void
-
-    func run() async throws {
-        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() { await offThread(reload) }
-    }
-}
-
-/// Runs what may block on a thread of its own, so that Swift's few threads go on.
-func offThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
-    await withCheckedContinuation { continuation in
-        _ = startThread(name: "errand") { continuation.resume(returning: body()) }
-    }
-}
 
 // MARK: From the configuration's values to the rooms' own
 

@@ -5,7 +5,7 @@ import Foundation
 import SpanModel
 
 @main
-struct Tracefwd: AsyncParsableCommand {
+struct Tracefwd: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tracefwd",
         abstract: "Takes LLM spans over a local socket, makes them durable, and delivers them to every observability platform.",
@@ -25,10 +25,10 @@ struct Tracefwd: AsyncParsableCommand {
         ])
 
     /// As ArgumentParser's own, but wrong use exits with 2, as the documentation of every command says.
-    static func main() async {
+    static func main() {
         do {
             var command = try parseAsRoot()
-            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+            try command.run()
         } catch {
             let code = exitCode(for: error)
             if code == ExitCode.validationFailure {

@@ -63,6 +63,21 @@ def test_no_connection_is_refused_over_a_restart(make_daemon: MakeDaemon, collec
     assert set(collector.span_ids) == set(ids(first + between))
 
 
+def test_a_socket_that_dies_ends_the_daemon(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
+    """Whoever handed it over may shut it down. The daemon stops as it does when it is asked to, says why, and its status is a failure, so
+    that systemd starts it again."""
+    daemon = make_daemon({"collector": {"type": "otlp", "endpoint": collector.url, **QUICK}})
+    sockets = bound(daemon)
+    start_with(daemon, sockets)
+    send_all(daemon.socket, make_spans(5))
+    sockets["http"].shutdown(socket.SHUT_RDWR)
+    assert daemon.process and daemon.process.wait(30) == 1
+    assert "the http source cannot go on" in daemon.log and "event=stopped" in daemon.log
+    for each in sockets.values():
+        each.close()
+    assert daemon.start().settled().accepted == 5
+
+
 def test_listen_pid_of_another_process_is_not_ours(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
     """Variables that were inherited by chance are ignored."""
     daemon = make_daemon({"collector": {"type": "otlp", "endpoint": collector.url, **QUICK}})
