@@ -40,9 +40,15 @@ public protocol Disk: Sendable {
     func isAllocated(_ path: String, bytes: Int) -> Bool
     /// Makes such a file; false, and none, where there is not enough space.
     func allocate(_ path: String, bytes: Int) -> Bool
+    /// Calls `changed` when somebody takes this file away, or one beside it whose name begins with its own; `goesOn` is false where that was
+    /// the last time. Returns what ends it; nil where who wants to know must look.
+    func watch(_ path: String, changed: @escaping @Sendable (_ goesOn: Bool) -> Void) -> (@Sendable () -> Void)?
 }
 
 extension Disk {
+    /// A disk that is played need not tell.
+    public func watch(_ path: String, changed: @escaping @Sendable (_ goesOn: Bool) -> Void) -> (@Sendable () -> Void)? { nil }
+
     /// A name beside `path` for what stood there, as in `spool.db.corrupt-20261126T031500Z`. Two in one second: neither takes the other's.
     func asideName(_ path: String, _ why: String) -> String {
         var now = time(nil)

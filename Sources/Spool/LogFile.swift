@@ -489,6 +489,12 @@ final class LogFile {
         return old + (try ageOut("span <= ? AND span IN (SELECT span FROM dead_spans)", .integer(last ?? 0)))
     }
 
+    /// When the oldest dead letter is older than the user keeps them, nanoseconds of the Unix epoch; nil where there is none.
+    func nextAgeing() throws(SQLiteError) -> UInt64? {
+        guard let last = try database.integer("SELECT min(last_at) FROM dead_letters") else { return nil }
+        return UInt64(max(0, last + 1)) * 1_000_000 &+ options.deadLettersRetain.nanosecondsClamped
+    }
+
     /// One transaction for each consumer, not for each letter.
     private func ageOut(_ condition: String, _ value: Value) throws(SQLiteError) -> Int64 {
         var spans: [Int64: [Int64]] = [:]

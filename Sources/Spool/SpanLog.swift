@@ -100,6 +100,8 @@ public final class SpanLog: Sendable {
     private let queue: Monitor<WriterQueue>
     private let shared: WriterShared
     private let turns: Turns
+    /// Ends the watch over the files, where there is one.
+    private let unwatch: (@Sendable () -> Void)?
 
     /// Who turns the writer.
     private enum Turns: Sendable {
@@ -133,6 +135,7 @@ public final class SpanLog: Sendable {
         (self.shared, self.queue) = (shared, queue)
         guard !turnedByCaller else {
             turns = .caller(Held(try Writer(options, queue: queue, shared: shared, clock: clock, beat: beat)))
+            unwatch = Self.watch(options, queue)
             return
         }
         let opened = Monitor<Result<Void, SpoolError>?>(nil)
@@ -155,6 +158,18 @@ public final class SpanLog: Sendable {
             throw error
         }
         turns = .thread(thread)
+        unwatch = Self.watch(options, queue)
+    }
+
+    /// Has the writer told when somebody takes its files away, where the disk can tell; where it cannot, the writer looks now and then.
+    private static func watch(_ options: SpoolOptions, _ queue: Monitor<WriterQueue>) -> (@Sendable () -> Void)? {
+        queue.withLock { $0.isWatched = true }
+        let unwatch = options.disk.watch(options.path) { goesOn in
+            queue.withLock { ($0.isWatched, $0.isTouched) = (goesOn, true) }
+            queue.broadcast()
+        }
+        if unwatch == nil { queue.withLock { $0.isWatched = false } }
+        return unwatch
     }
 
     /// In a simulation: does what is due now. Otherwise nothing.
@@ -336,6 +351,7 @@ public final class SpanLog: Sendable {
     public func close() {
         queue.withLock { $0.stopping = true }
         queue.broadcast()
+        unwatch?()
         switch turns {
         case .thread(let thread): thread.join()
         case .caller(let held):

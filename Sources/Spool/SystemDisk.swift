@@ -76,6 +76,12 @@ public struct SystemDisk: Disk {
         return true
     }
 
+    /// By inotify, see `FolderWatch`.
+    public func watch(_ path: String, changed: @escaping @Sendable (_ goesOn: Bool) -> Void) -> (@Sendable () -> Void)? {
+        guard let watch = FolderWatch(path, changed: changed) else { return nil }
+        return { watch.stop() }
+    }
+
     static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])

@@ -19,6 +19,9 @@ struct WriterQueue: Sendable {
     var trustsClock = false
     /// A page that a reader found damaged.
     var damage: SQLiteError?
+    /// Whether somebody tells when the files are taken away; and whether he has, and nobody has looked since.
+    var isWatched = false
+    var isTouched = false
 }
 
 /// What the writer shows to other threads.
@@ -58,7 +61,9 @@ final class Writer {
     private var guardian = WallClockGuard()
     private var commits: Int64 = 0
     private var pressedAt: UInt64 = 0
+    /// When dead letters were aged, and when they will be again; nil while there is nothing to age.
     private var agedAt: UInt64 = 0
+    private var agesAt: UInt64? = 0
     private var lookedAt: UInt64 = 0
     private var checkpointAt: UInt64 = 0
     /// When there is something to do though nobody asks, as the last turn saw it.
@@ -92,7 +97,7 @@ final class Writer {
     }
 
     static let second: UInt64 = 1_000_000_000
-    /// How often an idle writer looks after its files.
+    /// How often a writer looks after what nobody tells it of.
     private static let idleLook: UInt64 = 30 * second
     /// WAL bytes at which the writer copies it into the file; fewer in a small spool, which they count in, and no more than the reserve has
     /// room for: on a full disk the copy must still be possible.
@@ -109,6 +114,7 @@ final class Writer {
         queue.withLock { $0.commits = CommitQueue(lastReceived: lastReceived) }
         _ = guardian.observe(wall: clock.wall(), boot: clock.boot(), synchronised: clock.synchronised())
         set(troubleOfOpening)
+        lookedAt = clock.monotonic()
         wakesAt = nextWake()
     }
 
@@ -161,8 +167,19 @@ final class Writer {
             return .go(
                 Due(work: work, jobs: queue.jobs, stopping: queue.stopping, trustsClock: queue.trustsClock, damage: queue.damage))
         }
-        guard let due = [mayCommit ? queue.commits.dueAt() : nil, wakesAt].compactMap(\.self).min() else { return .sleep }
+        guard let due = [mayCommit ? queue.commits.dueAt() : nil, wakesAt, looksAt(queue, now)].compactMap(\.self).min() else {
+            return .sleep
+        }
         return due <= now ? .go(Due(work: nil, jobs: [], stopping: false, trustsClock: false)) : .sleepFor(.nanoseconds(Int64(due - now)))
+    }
+
+    /// When to look after the files. Though nobody writes, somebody may take them away: what they hold must not wait for the next span to be
+    /// safe again. Where the disk tells of that, an idle writer sleeps; woken for anything, by the watchdog say, it looks all the same.
+    private func looksAt(_ queue: WriterQueue, _ now: UInt64) -> UInt64? {
+        guard trouble == nil else { return nil }
+        if queue.isTouched { return lookedAt + Self.second }
+        let at = lookedAt + Self.idleLook
+        return at <= now || !queue.isWatched ? at : nil
     }
 
     /// False when it was the last turn.
@@ -177,6 +194,7 @@ final class Writer {
         let answers = due.jobs.map { $0(file, failure) }
         if !due.jobs.isEmpty { publish() }
         for answer in answers { answer() }
+        if due.work != nil || !due.jobs.isEmpty { agesAt = agedAt + 60 * Self.second }
         if trouble != nil { recover() }
         maintain()
         wakesAt = nextWake()
@@ -193,12 +211,21 @@ final class Writer {
             if case .sizeFull = trouble { return now + Self.second / 10 }
             return now + Self.second
         }
-        // Though nobody writes, somebody may take the files away: what they hold must not wait for the next span to be safe again.
-        let look = lookedAt + Self.idleLook
-        guard let trimAt = file.nextTrimAt else { return max(look, now + Self.second) }
-        let wall = clock.wall()
-        return now + max(min(trimAt > wall ? trimAt - wall : 0, look > now ? look - now : 0), Self.second)
+        var times: [UInt64] = []
+        if let agesAt { times.append(agesAt) }
+        if let trustsAt = guardian.trustsAt {
+            // Nothing goes by its age until then.
+            times.append(now + (trustsAt - min(trustsAt, clock.boot())))
+        } else if let trimAt = file.nextTrimAt {
+            times.append(now + (trimAt - min(trimAt, clock.wall())))
+        }
+        // What was left undone, which nobody tells of when it can be done.
+        if isPressed || checkpointAt > 0 { times.append(lookedAt + Self.idleLook) }
+        return times.min().map { max($0, now + Self.second) }
     }
+
+    /// Whether space is short: history makes room, and destinations are asked to.
+    private var isPressed: Bool { file.usedBytes > file.options.maxSize / 10 * 9 }
 
     /// The error, where it failed.
     private func commit(_ work: Work) -> SQLiteError? {
@@ -296,6 +323,7 @@ final class Writer {
     private func lookAfterFiles() throws(SQLiteError) {
         guard clock.monotonic() >= lookedAt + Self.second else { return }
         lookedAt = clock.monotonic()
+        queue.withLock { $0.isTouched = false }
         switch file.gone {
         case nil: return
         case .database: set(.damaged("somebody took its file away"))
@@ -329,10 +357,13 @@ final class Writer {
                 checkpointAt = all ? 0 : clock.monotonic() + Self.second
             }
             let now = clock.wall()
-            let pressed = file.usedBytes > file.options.maxSize / 10 * 9
+            let pressed = isPressed
             let diskFull = if case .diskFull = trouble { true } else { false }
             _ = guardian.observe(wall: now, boot: clock.boot(), synchronised: clock.synchronised())
-            if guardian.isTrusted != shared.status.withLock({ $0.clockTrusted }) { publish() }
+            if guardian.isTrusted != shared.status.withLock({ $0.clockTrusted }) {
+                publish()
+                agesAt = 0
+            }
             // After the wall clock jumped nothing goes by its age, as at delivery; what space asks for goes all the same.
             let trusted = guardian.isTrusted ? now : 0
             if file.canTrim(now: trusted, pressed: pressed || diskFull) {
@@ -343,15 +374,28 @@ final class Writer {
             }
             // The reserve needs room on the disk, not inside the file.
             if diskFull, try file.freePages() > 0 { try file.vacuum(pages: min(1024, checkpointBytes / 2 / 16384)) }
-            if clock.monotonic() >= agedAt + 60 * Self.second {
-                agedAt = clock.monotonic()
-                let letters = guardian.isTrusted ? try file.ageDeadLetters(now: now) : 0
-                if letters > 0 { shared.tell(.agedOut(letters: letters)) }
-                if try file.freePages() > 4096 { try file.vacuum(pages: 1024) }
-            }
+            if let agesAt, clock.monotonic() >= agesAt { try age(wall: now) }
         } catch {
             fail(error)
         }
+    }
+
+    /// Lets dead letters go that are old, and pages that are free; once a minute at most.
+    private func age(wall: UInt64) throws(SQLiteError) {
+        agedAt = clock.monotonic()
+        // Where it fails too.
+        agesAt = agedAt + 60 * Self.second
+        let letters = guardian.isTrusted ? try file.ageDeadLetters(now: wall) : 0
+        if letters > 0 {
+            publish()
+            shared.tell(.agedOut(letters: letters))
+        }
+        let isLoose = try file.freePages() > 4096
+        if isLoose { try file.vacuum(pages: 1024) }
+        // More may be left of either. When the clock is trusted is a time of its own.
+        guard letters == 0, !isLoose else { return }
+        let oldest = guardian.isTrusted ? try file.nextAgeing() : nil
+        agesAt = oldest.map { agedAt + max($0 - min($0, wall), 60 * Self.second) }
     }
 
     /// All history is gone and space is still short. Of the destinations whose spans lie where the space must come from, those furthest

@@ -31,6 +31,9 @@ public struct WallClockGuard: Sendable, Equatable {
     /// Whether spans may expire by age now.
     public private(set) var isTrusted = false
 
+    /// When that begins, on the boot clock, where nothing comes between; nil where it has begun.
+    public var trustsAt: UInt64? { isTrusted ? nil : trustedFrom }
+
     /// A person says that the clock is right.
     public mutating func trust() { (isTrusted, isNew) = (true, false) }
 }

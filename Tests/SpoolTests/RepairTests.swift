@@ -49,9 +49,8 @@ import Threading
         let reader = try test.log.reader()
         #expect(try reader.segment(holding: 1) != nil)
         try FileManager.default.removeItem(atPath: directory.spool)
-        usleep(1_100_000)
-        #expect(test.log.commit(spans([7])) == nil)
         let told = test.heard.first { if case .repaired(let repair) = $0 { repair } else { nil } }
+        #expect(test.log.commit(spans([7])) == nil)
         #expect(told?.reason.contains("took its file away") == true && told?.spansLost == 0)
         #expect(try reader.segment(holding: 41)?.lastID == 41)
         #expect(try expectWhole(test.log, 41)?.lost == [])
