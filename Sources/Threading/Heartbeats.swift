@@ -19,13 +19,14 @@ public final class Heartbeats: Sendable {
     }
 
     private let parts = Mutex<[Heartbeat]>([])
+    private let awaited = Awaited()
 
     /// No part yet.
     public init() {}
 
     /// A new part; it counts as alive from now on, until `end`. Give it to `startThread`.
     public func register(_ part: String) -> Heartbeat {
-        let heartbeat = Heartbeat(part)
+        let heartbeat = Heartbeat(part, awaited)
         parts.withLock {
             $0.removeAll(where: \.hasEnded)
             $0.append(heartbeat)
@@ -39,6 +40,36 @@ public final class Heartbeats: Sendable {
         let parts = parts.withLock { $0.filter { !$0.hasEnded } }
         return parts.map { Silence(part: $0.part, time: .nanoseconds($0.silence(now: now))) }
             .filter { $0.time > limit }.sorted { $0.time > $1.time }
+    }
+
+    /// Whether every part sleeps and owes no answer: nothing can hang before one of them wakes up. When one does, `wakes` is called, once, by
+    /// its thread: be quick.
+    public func allSleep(until wakes: @escaping @Sendable () -> Void) -> Bool {
+        // First this: who wakes up behind the look finds it.
+        awaited.set(wakes)
+        let sleep = parts.withLock { $0.allSatisfy { $0.hasEnded || $0.sleepsUnasked } }
+        if !sleep { awaited.set(nil) }
+        return sleep
+    }
+}
+
+/// Whom a part tells that it wakes up.
+private final class Awaited: Sendable {
+    private let isSet = Atomic(false)
+    private let wakes = Mutex<(@Sendable () -> Void)?>(nil)
+
+    func set(_ wakes: (@Sendable () -> Void)?) {
+        self.wakes.withLock { $0 = wakes }
+        isSet.store(wakes != nil, ordering: .releasing)
+    }
+
+    /// A look at a flag, where nobody waits.
+    func oneWakes() {
+        guard isSet.load(ordering: .acquiring), isSet.exchange(false, ordering: .acquiring) else { return }
+        wakes.withLock { wakes in
+            defer { wakes = nil }
+            return wakes
+        }?()
     }
 }
 
@@ -56,9 +87,10 @@ public final class Heartbeat: Sendable {
     /// Nil while it is awake.
     private let sleep = Mutex<Sleep?>(nil)
     private let ended = Atomic(false)
+    private let awaited: Awaited
 
-    init(_ part: String) {
-        self.part = part
+    fileprivate init(_ part: String, _ awaited: Awaited) {
+        (self.part, self.awaited) = (part, awaited)
         beaten = Atomic(Clock.system.monotonic())
     }
 
@@ -76,9 +108,12 @@ public final class Heartbeat: Sendable {
             // First the beat: awake with the old one it would be silent since before it slept.
             beat()
             sleep.withLock { $0 = nil }
+            awaited.oneWakes()
         }
         return body()
     }
+
+    fileprivate var sleepsUnasked: Bool { sleep.withLock { $0.map { $0.askedAt == nil } ?? false } }
 
     var hasEnded: Bool { ended.load(ordering: .relaxed) }
 

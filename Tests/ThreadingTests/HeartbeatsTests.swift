@@ -54,6 +54,41 @@ import Testing
         #expect(asked.load(ordering: .relaxed) == 2, "a new sleep is asked anew")
     }
 
+    @Test("where all parts sleep and owe no answer, the first that wakes up tells, once")
+    func allSleep() {
+        let told = Atomic(0)
+        let (spool, delivery, ended) = (heartbeats.register("spool"), heartbeats.register("delivery"), heartbeats.register("unix"))
+        ended.end()
+        func allSleep() -> Bool { heartbeats.allSleep { told.add(1, ordering: .relaxed) } }
+        spool.asleep(wake: {}) {
+            #expect(!allSleep(), "delivery is awake")
+            delivery.asleep(wake: {}) { #expect(allSleep()) }
+            #expect(told.load(ordering: .relaxed) == 1)
+            delivery.asleep(wake: {}) {}
+            #expect(told.load(ordering: .relaxed) == 1, "nobody has asked again")
+            delivery.asleep(wake: {}) {
+                #expect(silent(after: 0) == [])
+                #expect(!allSleep(), "both owe an answer")
+            }
+            delivery.asleep(wake: {}) { #expect(!allSleep(), "one owes it still") }
+        }
+        #expect(told.load(ordering: .relaxed) == 1)
+    }
+
+    @Test("a part that falls asleep and wakes up while it is looked at is not missed", arguments: 1...200)
+    func allSleepRaces(round: Int) {
+        let told = Atomic(false)
+        let isOver = Atomic(false)
+        let part = heartbeats.register("spool")
+        let thread = startThread(name: "spool") {
+            while !isOver.load(ordering: .acquiring) { part.asleep(wake: {}) { _ = sched_yield() } }
+        }
+        while !heartbeats.allSleep(until: { told.store(true, ordering: .releasing) }) { sched_yield() }
+        while !told.load(ordering: .acquiring) { sched_yield() }
+        isOver.store(true, ordering: .releasing)
+        thread.join()
+    }
+
     @Test("a thread that waits on a monitor sleeps as long as it likes, answers when it is asked, and is woken by nobody else")
     func monitor() {
         let looks = Atomic(0)
