@@ -88,7 +88,8 @@ def idle(binary: Path, tools: Path, seconds: float, runs: int) -> list[Figures]:
     with ExitStack() as stack:
         port = stack.enter_context(sink(tools, 1))
         all = [stack.enter_context(daemon(binary, collectors(1, port), name=f"idle{index}")) for index in range(runs)]
-        time.sleep(2)
+        # The last that a start leaves to do: half a minute after it the watchdog sees that all parts sleep, and goes to sleep itself.
+        time.sleep(35)
         before = [(it.cpu_seconds(), it.wake_ups()) for it in all]
         time.sleep(seconds)
         found = []
