@@ -213,12 +213,9 @@ final class Writer {
         }
         var times: [UInt64] = []
         if let agesAt { times.append(agesAt) }
-        if let trustsAt = guardian.trustsAt {
-            // Nothing goes by its age until then.
-            times.append(now + (trustsAt - min(trustsAt, clock.boot())))
-        } else if let trimAt = file.nextTrimAt {
-            times.append(now + (trimAt - min(trimAt, clock.wall())))
-        }
+        // Until the wall clock is trusted nothing goes by its age, unless space is short.
+        if let trustsAt = guardian.trustsAt { times.append(now + (trustsAt - min(trustsAt, clock.boot()))) }
+        if let trimAt = file.nextTrimAt, guardian.isTrusted || isPressed { times.append(now + (trimAt - min(trimAt, clock.wall()))) }
         // What was left undone, which nobody tells of when it can be done.
         if isPressed || checkpointAt > 0 { times.append(lookedAt + Self.idleLook) }
         return times.min().map { max($0, now + Self.second) }
