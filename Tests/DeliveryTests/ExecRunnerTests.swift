@@ -144,7 +144,7 @@ struct ExecRunnerTests {
         #expect((3...4).contains(desk.starts))
     }
 
-    @Test("a program that never reads or answers is given up span by span", .timeLimit(.minutes(2)))
+    @Test("a program that never reads or answers is given up span by span", .timeLimit(.minutes(10)))
     func neverAnswers() throws {
         let desk = Desk()
         let runner = runner(["/bin/sleep", "1000"], desk, timeout: .milliseconds(50), patience: .milliseconds(200))

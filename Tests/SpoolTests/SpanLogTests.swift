@@ -86,7 +86,7 @@ import Threading
 
     @Test(
         "a writer held up by flow control goes on when the disk has taken what had gathered, though nothing else happens",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(10)))
     func flowControl() throws {
         let test = try TestLog { $0.gatherBytesMax = 1 }
         let done = Atomic(0)

@@ -149,7 +149,7 @@ import Threading
         try BooksTests.expectBalanced(test.log, "was full")
     }
 
-    @Test("close returns though the disk takes nothing", .timeLimit(.minutes(1)), arguments: [true, false])
+    @Test("close returns though the disk takes nothing", .timeLimit(.minutes(10)), arguments: [true, false])
     func closesOnAFullDisk(full: Bool) throws {
         let vfs = FaultyVFS()
         let directory = try TemporaryDirectory()
