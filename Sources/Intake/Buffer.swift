@@ -100,11 +100,28 @@ struct Pen {
     @inline(__always)
     mutating func text(_ text: Text) { bytes(text.base, text.count) }
 
+    /// Two tags of length-delimited fields with their lengths, of a byte each.
+    @inline(__always)
+    mutating func heads(_ outer: UInt8, _ outerLength: Int, _ inner: UInt8, _ innerLength: Int) {
+        let lengths = UInt32(truncatingIfNeeded: outerLength) << 8 | UInt32(truncatingIfNeeded: innerLength) << 24
+        fixed32(UInt32(outer) | UInt32(inner) << 16 | lengths)
+    }
+
     /// Tag and length of a length-delimited field.
     @inline(__always)
     mutating func head(_ tag: UInt8, _ length: Int) {
         byte(tag)
         varint(length)
+    }
+
+    /// The same, where it may be known that the length takes two bytes.
+    @inline(__always)
+    mutating func head(_ tag: UInt8, _ length: Int, bytes: Int?) {
+        guard bytes == 2 else { return head(tag, length) }
+        let bits = UInt16(truncatingIfNeeded: length)
+        byte(tag)
+        UnsafeMutableRawPointer(at).storeBytes(of: (bits & 0x7f | 0x80 | bits << 1 & 0x7f00).littleEndian, as: UInt16.self)
+        at += 2
     }
 
     /// A length-delimited field; nothing where it is empty, as proto3 has it.

@@ -83,6 +83,12 @@ struct Decimal {
         return isNegative ? -value : value
     }
 
+    /// The double nearest to `mantissa`, of 15 digits at most, with its last `places` digits behind the point: exact, see `double`.
+    static func double(_ mantissa: UInt64, places: Int, isNegative: Bool) -> Double {
+        let value = Double(mantissa) / powers[places]
+        return isNegative ? -value : value
+    }
+
     private var slowDouble: Double {
         let token = String(decoding: UnsafeBufferPointer(start: text.base, count: text.count), as: UTF8.self)
         return Double(token) ?? .infinity

@@ -17,7 +17,7 @@ struct Duplicates {
         var keys: [(name: Text, at: UnsafePointer<UInt8>)] = []
         var key = try json.firstKey()
         while let name = key {
-            keys.append((name, json.keyAt))
+            keys.append((name.text, json.keyAt))
             try json.skip()
             key = try json.nextKey()
         }

@@ -26,6 +26,7 @@ struct JSONScanner: ~Copyable {
     let depthMax: Int
     /// Strings with escapes, decoded. Never longer than the line, so room is made once a line and pointers into it stay good.
     private var decoded = Buffer<UInt8>(capacity: 4_096)
+    private var familiar = FamiliarKeys()
 
     init(depthMax: Int) {
         self.depthMax = depthMax
@@ -39,6 +40,7 @@ struct JSONScanner: ~Copyable {
         at = line.base
         end = line.base + line.count
         depth = 0
+        familiar.begin()
     }
 
     /// A place to come back to, with all that was decoded behind it forgotten.
@@ -46,18 +48,26 @@ struct JSONScanner: ~Copyable {
         let at: UnsafePointer<UInt8>
         let depth: Int
         let decoded: Int
+        let turn: UnsafeMutablePointer<tracefwd_key>
     }
 
-    var mark: Mark { Mark(at: at, depth: depth, decoded: decoded.count) }
+    var mark: Mark { Mark(at: at, depth: depth, decoded: decoded.count, turn: familiar.turn) }
 
     mutating func rewind(to mark: Mark) {
         at = mark.at
         depth = mark.depth
         decoded.count = mark.decoded
+        familiar.rewind(to: mark.turn)
     }
 
     /// The byte on which a value begins.
     var byte: UInt8 { @inline(__always) get { at.pointee } }
+
+    /// Whether an object's first key can be `key`: false for most that it is not, without reading it.
+    func mayBegin(with key: StaticString) -> Bool {
+        guard end - at >= 3, at[0] == UInt8(ascii: "{"), at[1] == UInt8(ascii: "\"") else { return true }
+        return at[2] == key.utf8Start[0] || at[2] == UInt8(ascii: "\\")
+    }
 
     // MARK: Structure
 
@@ -90,18 +100,30 @@ struct JSONScanner: ~Copyable {
     }
 
     /// From `{` to its first value, giving its key; nil behind the `}` of an empty object.
-    mutating func firstKey() throws(Fault) -> Text? {
+    mutating func firstKey() throws(Fault) -> Key? {
         try enter()
+        if let key = familiarKey() { return key }
         if try next() == UInt8(ascii: "}") { return leave() }
-        return try key()
+        return try newKey(from: at)
     }
 
     /// From behind a value of an object to the next one, giving its key; nil behind the object's `}`.
-    mutating func nextKey() throws(Fault) -> Text? {
+    @inline(__always)
+    mutating func nextKey() throws(Fault) -> Key? {
+        if at < end, at.pointee == UInt8(ascii: ",") {
+            at += 1
+            if let key = familiarKey() { return key }
+            return try newKey(from: at)
+        }
+        return try endOrNewKey()
+    }
+
+    @inline(never)
+    private mutating func endOrNewKey() throws(Fault) -> Key? {
         switch try next() {
         case UInt8(ascii: ","):
             at += 1
-            return try key()
+            return try newKey(from: at)
         case UInt8(ascii: "}"): return leave()
         default: throw unexpected()
         }
@@ -137,21 +159,36 @@ struct JSONScanner: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func leave() -> Text? {
+    private mutating func leave() -> Key? {
         at += 1
         depth -= 1
         return nil
     }
 
+    /// The key at `at`, behind a brace or comma, and on to its value, where all that stands there is familiar.
     @inline(__always)
-    private mutating func key() throws(Fault) -> Text {
+    private mutating func familiarKey() -> Key? {
+        guard let known = familiar.find(at, before: end) else { return nil }
+        let value = at + Int(known.pointee.length)
+        guard value.pointee > 0x20 else { return nil }
+        let text = known.pointee.text(at)
+        keyAt = text.base - 1
+        at = value
+        return Key(text: text, known: known)
+    }
+
+    /// The key behind the brace or comma before `start`, and on to its value.
+    @inline(never)
+    private mutating func newKey(from start: UnsafePointer<UInt8>) throws(Fault) -> Key {
         guard try next() == UInt8(ascii: "\"") else { throw unexpected() }
         keyAt = at
-        let key = try string()
+        let text = try string()
+        let isAsWritten = text.base == keyAt + 1
         guard try next() == UInt8(ascii: ":") else { throw unexpected() }
         at += 1
         _ = try next()
-        return key
+        let known = familiar.learn(Text(start, at - start), key: isAsWritten ? text : nil, hash: KeyPrint(text).hash)
+        return Key(text: text, known: known)
     }
 
     // MARK: Values
@@ -349,6 +386,10 @@ struct JSONScanner: ~Copyable {
         let digits = here
         here += 1
         if first != 0 {
+            while end - here >= 8, let digits = eightDigits(here) {
+                value = value &* 100_000_000 &+ digits
+                here += 8
+            }
             while here < end, let digit = decimalDigit(here.pointee) {
                 value = value &* 10 &+ UInt64(digit)
                 here += 1
@@ -356,7 +397,8 @@ struct JSONScanner: ~Copyable {
         }
         if here < end, here.pointee == UInt8(ascii: ".") || here.pointee | 0x20 == UInt8(ascii: "e") {
             at = here
-            return try decimal(from: start, isNegative: isNegative)
+            if let number = shortFraction(from: start, units: value, isNegative: isNegative) { return number }
+            return try decimal(from: start)
         }
         at = here
         let token = Text(start, here - start)
@@ -368,8 +410,23 @@ struct JSONScanner: ~Copyable {
         return Number(token: token, value: .integer(Int64(truncatingIfNeeded: value)))
     }
 
+    /// A number with few digits behind the point at `at` and no exponent, as most are; nil, and `at` as it was, where it is another.
+    private mutating func shortFraction(from start: UnsafePointer<UInt8>, units: UInt64, isNegative: Bool) -> Number? {
+        var mantissa = units
+        var here = at + 1
+        guard at.pointee == UInt8(ascii: "."), here - start < 16 else { return nil }
+        while here < end, let digit = decimalDigit(here.pointee) {
+            mantissa = mantissa &* 10 &+ UInt64(digit)
+            here += 1
+        }
+        let places = here - at - 1
+        guard places > 0, here - start <= 16, here == end || here.pointee | 0x20 != UInt8(ascii: "e") else { return nil }
+        at = here
+        return Number(token: Text(start, here - start), value: .double(Decimal.double(mantissa, places: places, isNegative: isNegative)))
+    }
+
     /// The rest of a number whose point or exponent is at `at`.
-    private mutating func decimal(from start: UnsafePointer<UInt8>, isNegative: Bool) throws(Fault) -> Number {
+    private mutating func decimal(from start: UnsafePointer<UInt8>) throws(Fault) -> Number {
         if at.pointee == UInt8(ascii: ".") {
             at += 1
             try someDigits()
@@ -416,6 +473,18 @@ extension Pen {
 func decimalDigit(_ byte: UInt8) -> UInt8? {
     let digit = byte &- UInt8(ascii: "0")
     return digit < 10 ? digit : nil
+}
+
+/// The number that 8 decimal digits are: pairs of them, pairs of these, and the two halves are joined by a multiplication each.
+@inline(__always)
+func eightDigits(_ at: UnsafePointer<UInt8>) -> UInt64? {
+    let text = UInt64(littleEndian: UnsafeRawPointer(at).loadUnaligned(as: UInt64.self))
+    // A digit has 3 in its upper half, also with 6 added: nothing is carried, since 0x39 + 6 is 0x3f. Who has a carry was none.
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    guard (text & (ones &* 0xf0)) | ((text &+ ones &* 6) & (ones &* 0xf0)) >> 4 == ones &* 0x33 else { return nil }
+    let pairs = ((text & (ones &* 0x0f)) &* 0xa01) >> 8 & 0x00ff_00ff_00ff_00ff
+    let fours = (pairs &* 0x64_0001) >> 16 & 0x0000_ffff_0000_ffff
+    return (fours &* 0x2710_0000_0001) >> 32
 }
 
 func hexDigit(_ byte: UInt8) -> UInt8? {

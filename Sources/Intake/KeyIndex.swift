@@ -46,14 +46,23 @@ struct KeyIndex: ~Copyable {
 
     /// Remembers a key whose message is about to be written at the end of `output`.
     @inline(__always)
-    mutating func admit(_ key: Text, rank: KeyRank, to frame: inout Frame, output: borrowing Buffer<UInt8>) {
-        let hash = KeyPrint(key).hash
-        let bit: UInt64 = 1 << UInt64(hash & 63)
-        var isDead = false
-        if frame.filter & bit != 0 { isDead = lookCloser(key, hash, rank, &frame, output) }
-        frame.filter |= bit
-        entries.append(KeyEntry(hash: hash, rank: rank, isDead: isDead, start: output.count, end: output.count))
+    mutating func admit(_ key: AttributeKey, rank: KeyRank, to frame: inout Frame, output: borrowing Buffer<UInt8>) {
+        let isBeaten = isBeaten(key, rank: rank, in: &frame, output: output)
+        append(KeyEntry(hash: key.hash, rank: rank, isDead: isBeaten, start: output.count, end: output.count))
     }
+
+    /// Whether a new key loses to an equal one of the object; if that loses to the new one, it is dead from now on.
+    @inline(__always)
+    mutating func isBeaten(_ key: AttributeKey, rank: KeyRank, in frame: inout Frame, output: borrowing Buffer<UInt8>) -> Bool {
+        // These bits of the hash, because in them no two of the short forms' keys are alike.
+        let bit: UInt64 = 1 << UInt64(key.hash >> 7 & 63)
+        defer { frame.filter |= bit }
+        return frame.filter & bit != 0 && lookCloser(key, rank, &frame, output)
+    }
+
+    /// Remembers a message that is written.
+    @inline(__always)
+    mutating func append(_ entry: KeyEntry) { entries.append(entry) }
 
     /// Says that the message of the key admitted last in `frame` is complete.
     @inline(__always)
@@ -62,26 +71,25 @@ struct KeyIndex: ~Copyable {
     /// Looks for an equal key; whether the new one loses to it.
     @inline(never)
     private mutating func lookCloser(
-        _ key: Text, _ hash: UInt32, _ rank: KeyRank, _ frame: inout Frame, _ output: borrowing Buffer<UInt8>
+        _ key: AttributeKey, _ rank: KeyRank, _ frame: inout Frame, _ output: borrowing Buffer<UInt8>
     ) -> Bool {
-        guard entries.count - frame.base <= Self.filtered, let old = find(key, hash, in: frame, output) else { return false }
+        guard entries.count - frame.base <= Self.filtered, let old = place(of: key, in: frame, output) else { return false }
         frame.hasDead = true
         guard rank.rawValue >= entries[old].rank.rawValue else { return true }
         entries.base[old].isDead = true
         return false
     }
 
-    private func find(_ key: Text, _ hash: UInt32, in frame: Frame, _ output: borrowing Buffer<UInt8>) -> Int? {
-        for index in frame.base..<entries.count where entries[index].hash == hash && !entries[index].isDead {
-            if Self.key(at: entries[index].start, in: output) == key { return index }
+    private func place(of key: AttributeKey, in frame: Frame, _ output: borrowing Buffer<UInt8>) -> Int? {
+        for entry in entries.base + frame.base..<entries.base + entries.count where entry.pointee.hash == key.hash {
+            if !entry.pointee.isDead, Self.key(at: entry.pointee.start, in: output) == key.text { return entry - entries.base }
         }
         return nil
     }
 
     /// The message that holds a key, its tag and length left out.
-    func find(_ key: StaticString, in frame: Frame, _ output: borrowing Buffer<UInt8>) -> Text? {
-        let key = Text(key)
-        guard let index = find(key, KeyPrint(key).hash, in: frame, output) else { return nil }
+    func find(_ key: AttributeKey, in frame: Frame, _ output: borrowing Buffer<UInt8>) -> Text? {
+        guard let index = place(of: key, in: frame, output) else { return nil }
         let body = Self.body(at: entries[index].start, in: output)
         return Text(body, UnsafePointer(output.base + entries[index].end) - body)
     }
@@ -106,6 +114,11 @@ struct KeyIndex: ~Copyable {
 
     /// Bytes and number of the messages that are alive.
     func living(in frame: Frame) -> (bytes: Int, count: Int) {
+        guard frame.hasDead else {
+            guard entries.count > frame.base else { return (0, 0) }
+            // Of the innermost object only, so they stand one behind the other.
+            return (entries[entries.count - 1].end - entries[frame.base].start, entries.count - frame.base)
+        }
         var (bytes, count) = (0, 0)
         for index in frame.base..<entries.count where !entries[index].isDead {
             bytes += entries[index].size

@@ -18,6 +18,8 @@ public enum ParsedLine: Equatable, Sendable {
 
 /// Makes spans of lines. One for each thread that reads: it keeps buffers from line to line.
 public final class LineParser {
+    // Unchecked: `parse` is the only one that changes it, and calls nobody who could call it; the check costs 230 instructions a line.
+    @exclusivity(unchecked)
     private var parser: SpanParser
 
     /// A parser with these limits. `ids` gives the ids of spans that come without.

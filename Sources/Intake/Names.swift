@@ -39,7 +39,7 @@ struct KeyPrint: Equatable, BitwiseCopyable {
     }
 }
 
-/// A fixed set of known names, found by print.
+/// A fixed set of known names, found by print, or by what is remembered of a familiar key.
 struct NameTable<Name: RawRepresentable & CaseIterable & BitwiseCopyable>: ~Copyable where Name.RawValue == String {
     /// A name of the set.
     struct Entry: BitwiseCopyable {
@@ -59,11 +59,14 @@ struct NameTable<Name: RawRepresentable & CaseIterable & BitwiseCopyable>: ~Copy
     /// The numbers of places by hash; `vacant` where there is none.
     private let slots: Buffer<UInt8>
     private let letters: Buffer<UInt8>
+    /// Which of the parser's tables this is: what a familiar key remembers of one is asked of no other. Not 0.
+    private let number: UInt8
     private static var slotCount: Int { 256 }
     private static var lettersMax: Int { 1_024 }
     private static var vacant: UInt8 { 0xff }
 
-    init() {
+    init(number: UInt8) {
+        self.number = number
         var letters = Buffer<UInt8>(capacity: Self.lettersMax)
         var places = Buffer<Place>(capacity: Name.allCases.count)
         slots = Buffer(capacity: Self.slotCount)
@@ -84,18 +87,27 @@ struct NameTable<Name: RawRepresentable & CaseIterable & BitwiseCopyable>: ~Copy
     }
 
     @inline(__always)
-    func find(_ text: Text, _ print: KeyPrint) -> Entry? {
-        var slot = Int(print.hash) & (Self.slotCount - 1)
-        while slots[slot] != Self.vacant {
-            let place = places.base + Int(slots[slot])
-            if place.pointee.print == print, print.isWhole || place.pointee.text == text { return place.pointee.entry }
-            slot = (slot + 1) & (Self.slotCount - 1)
+    func find(_ key: Key) -> Entry? {
+        if key.known.pointee.asked != number {
+            key.known.pointee.answer = Self.answer(key.text, places.base, slots.base)
+            key.known.pointee.asked = number
         }
-        return nil
+        let answer = key.known.pointee.answer
+        return answer == Self.vacant ? nil : places[Int(answer)].entry
     }
 
-    @inline(__always)
-    func find(_ text: Text) -> Entry? { find(text, KeyPrint(text)) }
+    /// The place of a name. It takes pointers: a method would have the table copied before each call that might come to pass.
+    @inline(never)
+    private static func answer(_ name: Text, _ places: UnsafePointer<Place>, _ slots: UnsafePointer<UInt8>) -> UInt8 {
+        let print = KeyPrint(name)
+        var slot = Int(print.hash) & (slotCount - 1)
+        while slots[slot] != vacant {
+            let place = places + Int(slots[slot])
+            if place.pointee.print == print, print.isWhole || place.pointee.text == name { break }
+            slot = (slot + 1) & (slotCount - 1)
+        }
+        return slots[slot]
+    }
 }
 
 /// What the objects within a span may hold: events, links, scope, status, error.

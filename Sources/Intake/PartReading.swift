@@ -43,7 +43,7 @@ extension SpanParser {
                 default: dropped = try uint32(.events)
                 }
             default:
-                let made = attributeName(name)
+                let made = attributeKey(name)
                 try encoder.attribute(SpanTag.eventAttributes, made, rank: .unknownMember, in: &frame, from: &json)
             }
             key = try json.nextKey()
@@ -109,7 +109,7 @@ extension SpanParser {
                 default: dropped = try uint32(.links)
                 }
             default:
-                let made = attributeName(name)
+                let made = attributeKey(name)
                 try encoder.attribute(SpanTag.linkAttributes, made, rank: .unknownMember, in: &frame, from: &json)
             }
             key = try json.nextKey()
@@ -151,8 +151,8 @@ extension SpanParser {
         var pen = resource.pen(room: encoder.keys.living(in: frame).bytes)
         encoder.keys.write(frame, from: encoder.output, to: &pen)
         resource.close(pen)
-        fields.resourceHasService = encoder.keys.find("service.name", in: frame, encoder.output) != nil
-        fields.resourceHasEnvironment = encoder.keys.find("deployment.environment.name", in: frame, encoder.output) != nil
+        fields.resourceHasService = encoder.keys.find(names.serviceName, in: frame, encoder.output) != nil
+        fields.resourceHasEnvironment = encoder.keys.find(names.environmentName, in: frame, encoder.output) != nil
         drop(frame, from: start)
     }
 
@@ -191,7 +191,7 @@ extension SpanParser {
                 default: dropped = try uint32(.scope)
                 }
             default:
-                let made = attributeName(name)
+                let made = attributeKey(name)
                 try encoder.attribute(SpanTag.scopeAttributes, made, rank: .unknownMember, in: &frame, from: &json)
             }
             key = try json.nextKey()

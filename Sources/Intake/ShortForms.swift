@@ -4,20 +4,20 @@ extension SpanParser {
         switch member {
         case .model:
             fields.hasModel = true
-            attribute("gen_ai.request.model", try text(member))
-        case .responseModel: attribute("gen_ai.response.model", try text(member))
-        case .provider: attribute("gen_ai.provider.name", try text(member))
-        case .operation: attribute("gen_ai.operation.name", try text(member))
-        case .input: try messages("gen_ai.input.messages", role: "user")
-        case .output: try messages("gen_ai.output.messages", role: "assistant")
+            attribute(names.requestModel, try text(member))
+        case .responseModel: attribute(names.responseModel, try text(member))
+        case .provider: attribute(names.providerName, try text(member))
+        case .operation: attribute(names.operationName, try text(member))
+        case .input: try messages(names.inputMessages, role: "user")
+        case .output: try messages(names.outputMessages, role: "assistant")
         case .usage: try usage()
         case .costUSD:
             let cost = try number(member)
-            encoder.attribute(SpanTag.attributes, Text("tracefwd.cost_usd"), rank: .shortForm, in: &attributes) {
+            encoder.attribute(SpanTag.attributes, names.costUSD, rank: .shortForm, in: &attributes) {
                 $0.write($1, number: cost)
             }
-        case .sessionID: attribute("session.id", try textOrDigits(member))
-        case .userID: attribute("user.id", try textOrDigits(member))
+        case .sessionID: attribute(names.sessionID, try textOrDigits(member))
+        case .userID: attribute(names.userID, try textOrDigits(member))
         case .environment: fields.environment = try text(member)
         case .service: fields.service = try text(member)
         case .tags: try tags()
@@ -27,8 +27,8 @@ extension SpanParser {
         }
     }
 
-    mutating func attribute(_ key: StaticString, _ value: Text, rank: KeyRank = .shortForm) {
-        encoder.attribute(SpanTag.attributes, Text(key), rank: rank, in: &attributes) { $0.write($1, string: value) }
+    mutating func attribute(_ key: AttributeKey, _ value: Text, rank: KeyRank = .shortForm) {
+        encoder.attribute(SpanTag.attributes, key, rank: rank, in: &attributes) { $0.write($1, string: value) }
     }
 
     private mutating func textOrDigits(_ member: Member) throws(Fault) -> Text {
@@ -36,21 +36,20 @@ extension SpanParser {
     }
 
     /// `input` and `output`: any JSON as it is, but a plain string as one message of one text part.
-    private mutating func messages(_ key: StaticString, role: StaticString) throws(Fault) {
+    private mutating func messages(_ key: AttributeKey, role: StaticString) throws(Fault) {
         guard json.byte == UInt8(ascii: "\"") else {
-            return try encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes, from: &json)
+            return try encoder.attribute(SpanTag.attributes, key, rank: .shortForm, in: &attributes, from: &json)
         }
         let content = try json.string()
-        encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes) {
-            $0.write($1, message: content, role: Text(role))
+        encoder.attribute(SpanTag.attributes, key, rank: .shortForm, in: &attributes) {
+            $0.write($1, message: content, role: role)
         }
     }
 
     private mutating func tags() throws(Fault) {
         guard json.byte == UInt8(ascii: "[") else { throw .refused(.badType(.tags)) }
-        let key = Text("tracefwd.tags")
-        encoder.keys.admit(key, rank: .shortForm, to: &attributes, output: encoder.output)
-        let array = encoder.open(.keyed(SpanTag.attributes, key), container: ValueEncoder.Tag.array, depth: json.depth)
+        encoder.keys.admit(names.tags, rank: .shortForm, to: &attributes, output: encoder.output)
+        let array = encoder.open(.keyed(SpanTag.attributes, names.tags.text), container: ValueEncoder.Tag.array, depth: json.depth)
         var more = try json.firstElement()
         while more {
             encoder.write(.element, string: try text(.tags))
@@ -76,7 +75,7 @@ extension SpanParser {
         guard json.byte == UInt8(ascii: "{") else {
             let text = try text(.error)
             fields.errorStatus = SpanStatus(code: 2, message: text)
-            return attribute("error.type", text)
+            return attribute(names.errorType, text)
         }
         let start = mark
         do {
@@ -98,7 +97,7 @@ extension SpanParser {
             case .type, .message:
                 try once(known, &seen, surveyed)
                 if try json.null() { break }
-                if known?.name == .message { message = try text(.error) } else { attribute("error.type", try text(.error)) }
+                if known?.name == .message { message = try text(.error) } else { attribute(names.errorType, try text(.error)) }
             default:
                 let made = make("tracefwd.extra.error.", name)
                 try encoder.attribute(SpanTag.attributes, made, rank: .shortForm, in: &attributes, from: &json)

@@ -4,7 +4,7 @@ import SpanModel
 extension SpanParser {
     /// Appends the span that was read. The batch is as it was if the span is rejected here.
     mutating func assemble(_ stamp: Stamp, into batch: inout SpanBatch) throws(Rejection) {
-        if fields.hasModel { attribute("gen_ai.operation.name", Text("chat"), rank: .byDefault) }
+        if fields.hasModel { attribute(names.operationName, Text("chat"), rank: .byDefault) }
         encoder.keys.settle(&attributes, output: encoder.output)
         let (attributeBytes, attributeCount) = encoder.keys.living(in: attributes)
         guard attributeCount <= limits.attributes else { throw .tooLarge }
@@ -84,13 +84,13 @@ extension SpanParser {
 
     /// `{operation} {model}`, or what the conventions say for agents and tools (otlp contract, B.1).
     private mutating func derivedName() throws(Rejection) -> Text {
-        let model = stringAttribute("gen_ai.request.model")
-        guard let operation = stringAttribute("gen_ai.operation.name") ?? model.map({ _ in Text("chat") }) else { throw .missingName }
+        let model = stringAttribute(names.requestModel)
+        guard let operation = stringAttribute(names.operationName) ?? model.map({ _ in Text("chat") }) else { throw .missingName }
         let subject: Text?
         if operation == Text("invoke_agent") {
-            subject = stringAttribute("gen_ai.agent.name")
+            subject = stringAttribute(AttributeKey("gen_ai.agent.name"))
         } else if operation == Text("execute_tool") {
-            subject = stringAttribute("gen_ai.tool.name")
+            subject = stringAttribute(AttributeKey("gen_ai.tool.name"))
         } else {
             subject = model
         }
@@ -104,7 +104,7 @@ extension SpanParser {
     }
 
     /// The value of an attribute of the span where it is a string that is not empty.
-    private func stringAttribute(_ key: StaticString) -> Text? {
+    private func stringAttribute(_ key: AttributeKey) -> Text? {
         guard let message = encoder.keys.find(key, in: attributes, encoder.output) else { return nil }
         for field in ProtobufReader(message.bytes) where field.number == 2 {
             for value in ProtobufReader(field.bytes) where value.number == 1 {
@@ -137,16 +137,16 @@ extension SpanParser {
     }
 
     private mutating func addResourceShortForms() {
-        if let service = fields.service, !fields.resourceHasService { addToResource("service.name", service) }
+        if let service = fields.service, !fields.resourceHasService { addToResource(names.serviceName, service) }
         if let environment = fields.environment, !fields.resourceHasEnvironment {
-            addToResource("deployment.environment.name", environment)
+            addToResource(names.environmentName, environment)
         }
     }
 
-    private mutating func addToResource(_ key: StaticString, _ value: Text) {
-        let start = encoder.output.count
-        encoder.write(.keyed(SpanTag.resourceAttributes, Text(key)), string: value)
-        resource.append(Text(encoder.output.base + start, encoder.output.count - start))
-        encoder.output.count = start
+    private mutating func addToResource(_ key: AttributeKey, _ value: Text) {
+        let slot = Slot.keyed(SpanTag.resourceAttributes, key.text)
+        var pen = resource.pen(room: slot.room + value.room)
+        pen.write(slot, string: value)
+        resource.close(pen)
     }
 }

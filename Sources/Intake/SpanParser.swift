@@ -24,9 +24,10 @@ struct SpanParser: ~Copyable {
     var duplicates = Duplicates()
     var endBeforeStart: UInt64 = 0
 
-    let members = NameTable<Member>()
-    let words = NameTable<Word>()
-    let usageNames = NameTable<UsageName>()
+    let members = NameTable<Member>(number: 1)
+    let words = NameTable<Word>(number: 2)
+    let usageNames = NameTable<UsageName>(number: 3)
+    let names = AttributeKeys()
 
     init(limits: IntakeLimits, ids: IDGenerator) {
         self.limits = limits
@@ -83,12 +84,13 @@ struct SpanParser: ~Copyable {
 
     /// The value of `{"ack": ...}`. Nil if this is no control line; it is then to be read from its beginning.
     private mutating func controlLine() throws(Fault) -> Text? {
+        guard json.mayBegin(with: "ack") else { return nil }
         let start = json.mark
         guard try json.next() == UInt8(ascii: "{") else { return nil }
         var value: Text?
         var key = try json.firstKey()
         while let name = key {
-            guard name == Text("ack") else {
+            guard name.text == Text("ack") else {
                 value = nil
                 break
             }
@@ -167,7 +169,7 @@ struct SpanParser: ~Copyable {
                 seen |= known.bit
                 if try !json.null() { try member(known.name) }
             } else {
-                let made = attributeName(name)
+                let made = attributeKey(name)
                 try encoder.attribute(SpanTag.attributes, made, rank: .unknownMember, in: &attributes, from: &json)
             }
             key = try json.nextKey()
@@ -230,15 +232,15 @@ struct SpanParser: ~Copyable {
     }
 
     /// The key of the attribute that an unknown member becomes.
-    mutating func attributeName(_ name: Text) -> Text {
-        name.contains(UInt8(ascii: ".")) ? name : make("tracefwd.extra.", name)
+    mutating func attributeKey(_ name: Key) -> AttributeKey {
+        name.text.contains(UInt8(ascii: ".")) ? AttributeKey(name) : make("tracefwd.extra.", name)
     }
 
-    mutating func make(_ prefix: StaticString, _ name: Text) -> Text {
+    mutating func make(_ prefix: StaticString, _ name: Key) -> AttributeKey {
         madeName.count = 0
         madeName.append(Text(prefix))
-        madeName.append(name)
-        return Text(madeName.base, madeName.count)
+        madeName.append(name.text)
+        return AttributeKey(madeName.text)
     }
 }
 

@@ -47,61 +47,60 @@ extension SpanParser {
         var filter: UInt64 = 0
         var key = try json.firstKey()
         while let name = key {
-            let print = KeyPrint(name)
-            let bit: UInt64 = 1 << UInt64(print.hash >> 8 & 63)
+            let bit: UInt64 = 1 << UInt64(name.hash >> 8 & 63)
             if filter & bit != 0, !surveyed { throw .duplicate }
             filter |= bit
             if duplicates.isDead(json.keyAt) {
                 try json.skip()
-            } else if let known = usageNames.find(name, print), known.name != .cachedTokens {
+            } else if let known = usageNames.find(name), known.name != .cachedTokens {
                 if try !json.null() { try usageMember(known.name, name, &counts) }
-            } else if json.byte == UInt8(ascii: "{"), name.count <= 128 {
+            } else if json.byte == UInt8(ascii: "{"), name.text.count <= 128 {
                 try nested(name)
             } else {
                 try keep(make("gen_ai.usage.", name))
             }
             key = try json.nextKey()
         }
-        write("gen_ai.usage.input_tokens", counts.inputTotal)
-        write("gen_ai.usage.output_tokens", counts.output.value)
-        write("gen_ai.usage.cache_read.input_tokens", counts.cacheRead.value)
-        write("gen_ai.usage.cache_write.input_tokens", counts.cacheWrite.value)
-        write("gen_ai.usage.reasoning.output_tokens", counts.reasoning.value)
+        write(names.inputTokens, counts.inputTotal)
+        write(names.outputTokens, counts.output.value)
+        write(names.cacheReadTokens, counts.cacheRead.value)
+        write(names.cacheWriteTokens, counts.cacheWrite.value)
+        write(names.reasoningTokens, counts.reasoning.value)
     }
 
-    private mutating func usageMember(_ known: UsageName, _ name: Text, _ counts: inout Counts) throws(Fault) {
+    private mutating func usageMember(_ known: UsageName, _ name: Key, _ counts: inout Counts) throws(Fault) {
         switch known {
-        case .inputTokens: try count("gen_ai.usage.input_tokens", &counts.input, isOwn: true)
-        case .promptTokens: try count("gen_ai.usage.input_tokens", &counts.input, isOwn: false)
-        case .outputTokens: try count("gen_ai.usage.output_tokens", &counts.output, isOwn: true)
-        case .completionTokens: try count("gen_ai.usage.output_tokens", &counts.output, isOwn: false)
-        case .cacheReadTokens: try count("gen_ai.usage.cache_read.input_tokens", &counts.cacheRead, isOwn: true)
-        case .cacheWriteTokens: try count("gen_ai.usage.cache_write.input_tokens", &counts.cacheWrite, isOwn: true)
+        case .inputTokens: try count(names.inputTokens, &counts.input, isOwn: true)
+        case .promptTokens: try count(names.inputTokens, &counts.input, isOwn: false)
+        case .outputTokens: try count(names.outputTokens, &counts.output, isOwn: true)
+        case .completionTokens: try count(names.outputTokens, &counts.output, isOwn: false)
+        case .cacheReadTokens: try count(names.cacheReadTokens, &counts.cacheRead, isOwn: true)
+        case .cacheWriteTokens: try count(names.cacheWriteTokens, &counts.cacheWrite, isOwn: true)
         case .cacheReadInputTokens:
             counts.isAnthropic = true
-            try count("gen_ai.usage.cache_read.input_tokens", &counts.cacheRead, isOwn: false)
+            try count(names.cacheReadTokens, &counts.cacheRead, isOwn: false)
         case .cacheCreationInputTokens:
             counts.isAnthropic = true
-            try count("gen_ai.usage.cache_write.input_tokens", &counts.cacheWrite, isOwn: false)
-        case .reasoningTokens: try count("gen_ai.usage.reasoning.output_tokens", &counts.reasoning, isOwn: true)
+            try count(names.cacheWriteTokens, &counts.cacheWrite, isOwn: false)
+        case .reasoningTokens: try count(names.reasoningTokens, &counts.reasoning, isOwn: true)
         case .inputTokensDetails, .promptTokensDetails:
-            try details(name, .cachedTokens, "gen_ai.usage.cache_read.input_tokens", &counts.cacheRead)
+            try details(name, .cachedTokens, names.cacheReadTokens, &counts.cacheRead)
         case .outputTokensDetails, .completionTokensDetails:
-            try details(name, .reasoningTokens, "gen_ai.usage.reasoning.output_tokens", &counts.reasoning)
+            try details(name, .reasoningTokens, names.reasoningTokens, &counts.reasoning)
         case .cachedTokens: try json.skip()
         }
     }
 
     /// A count that has an attribute of its own. What is no integer is kept as it is.
-    private mutating func count(_ key: StaticString, _ count: inout Counts.Count, isOwn: Bool) throws(Fault) {
-        guard Self.beginsNumber(json.byte) else { return try keep(Text(key)) }
+    private mutating func count(_ key: AttributeKey, _ count: inout Counts.Count, isOwn: Bool) throws(Fault) {
+        guard Self.beginsNumber(json.byte) else { return try keep(key) }
         let number = try json.number()
         if case .integer(let value) = number.value { return count.take(value, isOwn: isOwn) }
-        encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes) { $0.write($1, number: number) }
+        encoder.attribute(SpanTag.attributes, key, rank: .shortForm, in: &attributes) { $0.write($1, number: number) }
     }
 
     /// OpenAI's object beside a count: one of its members is a count with an attribute of its own.
-    private mutating func details(_ outer: Text, _ wanted: UsageName, _ key: StaticString, _ count: inout Counts.Count) throws(Fault) {
+    private mutating func details(_ outer: Key, _ wanted: UsageName, _ key: AttributeKey, _ count: inout Counts.Count) throws(Fault) {
         guard json.byte == UInt8(ascii: "{") else { return try keep(make("gen_ai.usage.", outer)) }
         var found = Counts.Count()
         var inner = try json.firstKey()
@@ -118,7 +117,7 @@ extension SpanParser {
     }
 
     /// An object that is not known: an attribute for each of its members.
-    private mutating func nested(_ outer: Text) throws(Fault) {
+    private mutating func nested(_ outer: Key) throws(Fault) {
         var inner = try json.firstKey()
         while let name = inner {
             try keep(made(outer, name))
@@ -126,19 +125,19 @@ extension SpanParser {
         }
     }
 
-    private mutating func made(_ outer: Text, _ name: Text) -> Text {
+    private mutating func made(_ outer: Key, _ name: Key) -> AttributeKey {
         _ = make("gen_ai.usage.", outer)
         madeName.append(UInt8(ascii: "."))
-        madeName.append(name)
-        return Text(madeName.base, madeName.count)
+        madeName.append(name.text)
+        return AttributeKey(madeName.text)
     }
 
-    private mutating func keep(_ key: Text) throws(Fault) {
+    private mutating func keep(_ key: AttributeKey) throws(Fault) {
         try encoder.attribute(SpanTag.attributes, key, rank: .shortForm, in: &attributes, from: &json)
     }
 
-    private mutating func write(_ key: StaticString, _ value: Int64?) {
+    private mutating func write(_ key: AttributeKey, _ value: Int64?) {
         guard let value else { return }
-        encoder.attribute(SpanTag.attributes, Text(key), rank: .shortForm, in: &attributes) { $0.write($1, int: value) }
+        encoder.attribute(SpanTag.attributes, key, rank: .shortForm, in: &attributes) { $0.write($1, int: value) }
     }
 }

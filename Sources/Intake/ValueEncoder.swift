@@ -13,6 +13,42 @@ struct Slot {
     static func keyed(_ tag: UInt8, _ key: Text) -> Slot { Slot(tag: tag, key: key) }
     /// `ArrayValue.values`.
     static var element: Slot { @inline(__always) get { Slot(tag: 0x0a, key: nil) } }
+
+    /// Bytes that are enough for all that stands before a value.
+    @inline(__always)
+    var room: Int { (key?.count ?? 0) + 3 * Text.lengthRoom }
+}
+
+extension Text {
+    /// Bytes that are enough for a tag and a length.
+    static var lengthRoom: Int { 1 + 10 }
+    /// Bytes that are enough for this as a field.
+    @inline(__always)
+    var room: Int { count + Self.lengthRoom }
+}
+
+extension Pen {
+    /// Writes all that stands before an AnyValue of `size` bytes.
+    @inline(__always)
+    mutating func open(_ slot: Slot, _ size: Int) {
+        guard let key = slot.key else { return head(slot.tag, size) }
+        if !key.isEmpty, key.count + size < 0x80 - 4 {  // mostly: each length takes a byte
+            heads(slot.tag, 2 + key.count + 2 + size, 0x0a, key.count)
+            text(key)
+        } else {
+            head(slot.tag, (key.isEmpty ? 0 : fieldSize(key.count)) + fieldSize(size))
+            field(0x0a, key)
+        }
+        head(0x12, size)
+    }
+
+    /// Writes a string.
+    @inline(__always)
+    mutating func write(_ slot: Slot, string: Text) {
+        open(slot, fieldSize(string.count))
+        head(ValueEncoder.Tag.string, string.count)
+        text(string)
+    }
 }
 
 struct ValueEncoder: ~Copyable {
@@ -45,24 +81,15 @@ struct ValueEncoder: ~Copyable {
     /// Writes all that stands before an AnyValue of `size` bytes; the pen has room for these too.
     @inline(__always)
     private mutating func open(_ slot: Slot, _ size: Int) -> Pen {
-        guard let key = slot.key else {
-            var pen = output.pen(room: size + 6)
-            pen.head(slot.tag, size)
-            return pen
-        }
-        let whole = (key.isEmpty ? 0 : fieldSize(key.count)) + fieldSize(size)
-        var pen = output.pen(room: whole + 6)
-        pen.head(slot.tag, whole)
-        pen.field(0x0a, key)
-        pen.head(0x12, size)
+        var pen = output.pen(room: slot.room + size)
+        pen.open(slot, size)
         return pen
     }
 
     @inline(__always)
     mutating func write(_ slot: Slot, string: Text) {
-        var pen = open(slot, fieldSize(string.count))
-        pen.head(Tag.string, string.count)
-        pen.text(string)
+        var pen = output.pen(room: slot.room + string.room)
+        pen.write(slot, string: string)
         output.close(pen)
     }
 
@@ -100,37 +127,50 @@ struct ValueEncoder: ~Copyable {
     mutating func writeNull(_ slot: Slot) { output.close(open(slot, 0)) }
 
     /// Writes `[{"role": role, "parts": [{"type": "text", "content": text}]}]`. All lengths follow from the text's, inside out.
-    mutating func write(_ slot: Slot, message text: Text, role: Text) {
-        let contentAny = fieldSize(text.count)
-        let contentMember = fieldSize(7) + fieldSize(contentAny)
-        let part = 16 + fieldSize(contentMember)  // the type's member takes 16
-        let partAny = fieldSize(part)
-        let partsAny = fieldSize(fieldSize(partAny))
-        let partsMember = fieldSize(5) + fieldSize(partsAny)
-        let roleMember = fieldSize(4) + fieldSize(fieldSize(role.count))
-        let message = fieldSize(roleMember) + fieldSize(partsMember)
-        let messageAny = fieldSize(message)
-        let messages = fieldSize(messageAny)
+    mutating func write(_ slot: Slot, message text: Text, role: StaticString) {
+        // The usual text makes every length around it take two bytes, and then they are mere sums.
+        if 0x80..<16_000 ~= text.count {
+            write(slot, message: text, role, lengthBytes: 2)
+        } else {
+            write(slot, message: text, role, lengthBytes: nil)
+        }
+    }
 
-        var pen = open(slot, fieldSize(messages))
-        pen.head(Tag.array, messages)
-        pen.head(Slot.element.tag, messageAny)
-        pen.head(Tag.kvlist, message)
+    /// `lengthBytes`: how many bytes the text's length and all around it take, where that is known.
+    @inline(__always)
+    private mutating func write(_ slot: Slot, message text: Text, _ role: StaticString, lengthBytes: Int?) {
+        func size(_ content: Int) -> Int { 1 + (lengthBytes ?? lengthSize(content)) + content }
+        let role = Text(role)
+        let contentAny = size(text.count)
+        let contentMember = fieldSize(7) + size(contentAny)
+        let part = 16 + size(contentMember)  // the type's member takes 16
+        let partAny = size(part)
+        let partsAny = size(size(partAny))
+        let partsMember = fieldSize(5) + size(partsAny)
+        let roleMember = fieldSize(4) + fieldSize(fieldSize(role.count))
+        let message = fieldSize(roleMember) + size(partsMember)
+        let messageAny = size(message)
+        let messages = size(messageAny)
+
+        var pen = open(slot, size(messages))
+        pen.head(Tag.array, messages, bytes: lengthBytes)
+        pen.head(Slot.element.tag, messageAny, bytes: lengthBytes)
+        pen.head(Tag.kvlist, message, bytes: lengthBytes)
         pen.head(Tag.kvlistValues, roleMember)
         pen.field(0x0a, Text("role"))
         pen.head(0x12, fieldSize(role.count))
         pen.field(Tag.string, role)
-        pen.head(Tag.kvlistValues, partsMember)
+        pen.head(Tag.kvlistValues, partsMember, bytes: lengthBytes)
         pen.field(0x0a, Text("parts"))
-        pen.head(0x12, partsAny)
-        pen.head(Tag.array, fieldSize(partAny))
-        pen.head(Slot.element.tag, partAny)
-        pen.head(Tag.kvlist, part)
+        pen.head(0x12, partsAny, bytes: lengthBytes)
+        pen.head(Tag.array, size(partAny), bytes: lengthBytes)
+        pen.head(Slot.element.tag, partAny, bytes: lengthBytes)
+        pen.head(Tag.kvlist, part, bytes: lengthBytes)
         pen.text(Text("\n\u{0e}\n\u{04}type\u{12}\u{06}\n\u{04}text"))
-        pen.head(Tag.kvlistValues, contentMember)
+        pen.head(Tag.kvlistValues, contentMember, bytes: lengthBytes)
         pen.field(0x0a, Text("content"))
-        pen.head(0x12, contentAny)
-        pen.head(Tag.string, text.count)
+        pen.head(0x12, contentAny, bytes: lengthBytes)
+        pen.head(Tag.string, text.count, bytes: lengthBytes)
         pen.text(text)
         output.close(pen)
     }
@@ -235,7 +275,7 @@ struct ValueEncoder: ~Copyable {
         var frame = keys.open()
         var key = try json.firstKey()
         while let name = key {
-            try member(.keyed(Tag.kvlistValues, name), name, rank: .attribute, in: &frame, from: &json)
+            try member(Tag.kvlistValues, AttributeKey(name), rank: .attribute, in: &frame, from: &json)
             key = try json.nextKey()
         }
         keys.close(&frame, output: &output)
@@ -244,10 +284,10 @@ struct ValueEncoder: ~Copyable {
     /// Writes the value that `json` stands on under a key, and remembers the key.
     @inline(__always)
     private mutating func member(
-        _ slot: Slot, _ key: Text, rank: KeyRank, in frame: inout KeyIndex.Frame, from json: inout JSONScanner
+        _ tag: UInt8, _ key: AttributeKey, rank: KeyRank, in frame: inout KeyIndex.Frame, from json: inout JSONScanner
     ) throws(Fault) {
         keys.admit(key, rank: rank, to: &frame, output: output)
-        try value(slot, from: &json)
+        try value(.keyed(tag, key.text), from: &json)
         keys.complete(output: output)
     }
 
@@ -255,16 +295,16 @@ struct ValueEncoder: ~Copyable {
 
     /// Writes the value that `json` stands on as an attribute.
     mutating func attribute(
-        _ tag: UInt8, _ key: Text, rank: KeyRank, in frame: inout KeyIndex.Frame, from json: inout JSONScanner
+        _ tag: UInt8, _ key: AttributeKey, rank: KeyRank, in frame: inout KeyIndex.Frame, from json: inout JSONScanner
     ) throws(Fault) {
-        try member(.keyed(tag, key), key, rank: rank, in: &frame, from: &json)
+        try member(tag, key, rank: rank, in: &frame, from: &json)
     }
 
     /// Writes the members of the object that `json` stands on as attributes.
     mutating func attributes(_ tag: UInt8, in frame: inout KeyIndex.Frame, from json: inout JSONScanner) throws(Fault) {
         var key = try json.firstKey()
         while let name = key {
-            try member(.keyed(tag, name), name, rank: .attribute, in: &frame, from: &json)
+            try member(tag, AttributeKey(name), rank: .attribute, in: &frame, from: &json)
             key = try json.nextKey()
         }
     }
@@ -272,10 +312,11 @@ struct ValueEncoder: ~Copyable {
     /// Writes an attribute whose value is known.
     @inline(__always)
     mutating func attribute(
-        _ tag: UInt8, _ key: Text, rank: KeyRank, in frame: inout KeyIndex.Frame, _ write: (inout ValueEncoder, Slot) -> Void
+        _ tag: UInt8, _ key: AttributeKey, rank: KeyRank, in frame: inout KeyIndex.Frame, _ write: (inout ValueEncoder, Slot) -> Void
     ) {
-        keys.admit(key, rank: rank, to: &frame, output: output)
-        write(&self, .keyed(tag, key))
-        keys.complete(output: output)
+        let isBeaten = keys.isBeaten(key, rank: rank, in: &frame, output: output)
+        let start = output.count
+        write(&self, .keyed(tag, key.text))
+        keys.append(KeyEntry(hash: key.hash, rank: rank, isDead: isBeaten, start: start, end: output.count))
     }
 }

@@ -120,10 +120,24 @@ static inline bool tracefwd_hex32(const uint8_t *at, uint32_t *value) {
 
 /// Reads 16 hexadecimal digits.
 static inline bool tracefwd_hex64(const uint8_t *at, uint64_t *value) {
+#if defined(__SSE2__)
+    // As above, a byte of 16 each: above 0x7f both comparisons fail, since they are signed.
+    const __m128i digits = _mm_loadu_si128((const __m128i *)at);
+    const __m128i lower = _mm_or_si128(digits, _mm_set1_epi8(0x20));
+    const __m128i decimal = _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8('0' - 1)), _mm_cmplt_epi8(digits, _mm_set1_epi8('9' + 1)));
+    const __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(lower, _mm_set1_epi8('f' + 1)));
+    const __m128i nines = _mm_and_si128(letter, _mm_set1_epi8(9));
+    const __m128i nibbles = _mm_add_epi8(_mm_and_si128(digits, _mm_set1_epi8(0x0f)), nines);
+    // The first nibble of each pair lies in the lower byte of a word.
+    const __m128i pairs = _mm_and_si128(_mm_or_si128(_mm_slli_epi16(nibbles, 4), _mm_srli_epi16(nibbles, 8)), _mm_set1_epi16(0xff));
+    *value = __builtin_bswap64((uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(pairs, pairs)));
+    return _mm_movemask_epi8(_mm_or_si128(decimal, letter)) == 0xffff;
+#else
     uint32_t high, low;
     const bool valid = tracefwd_hex32(at, &high) & tracefwd_hex32(at + 8, &low);
     *value = (uint64_t)high << 32 | low;
     return valid;
+#endif
 }
 
 #pragma clang assume_nonnull end

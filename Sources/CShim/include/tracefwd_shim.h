@@ -1,6 +1,7 @@
 // What Swift cannot call or write itself: variadic C functions, macros, ancillary data. No logic.
 #pragma once
 #include "tracefwd_scan.h"
+#include "tracefwd_keys.h"
 #include "tracefwd_thread.h"
 #include "tracefwd_curl.h"
 #include "tracefwd_socket.h"
