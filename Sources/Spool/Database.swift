@@ -151,16 +151,33 @@ final class Database {
     /// Milliseconds for which a statement waits for another process: the writer is meant to be the only one that writes.
     private static let patience: Int32 = 5_000
 
+    /// How far a checkpoint goes.
+    enum Checkpoint {
+        /// What can be copied at once; nobody is waited for.
+        case passive
+        /// All, so that the next commit begins the WAL anew, over the pages that it has.
+        case restart
+        /// All, and the WAL's file is cut to nothing.
+        case truncate
+
+        fileprivate var mode: Int32 {
+            switch self {
+            case .passive: SQLITE_CHECKPOINT_PASSIVE
+            case .restart: SQLITE_CHECKPOINT_RESTART
+            case .truncate: SQLITE_CHECKPOINT_TRUNCATE
+            }
+        }
+    }
+
     /// Copies the WAL into the database file. True where all of it could be copied (no reader held it); who reads is waited for only as long
     /// as `milliseconds`, since acks wait meanwhile.
-    func checkpoint(truncate: Bool, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
+    func checkpoint(_ kind: Checkpoint, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
         Heartbeat.beatHere()
         sqlite3_busy_timeout(handle, milliseconds)
         defer { sqlite3_busy_timeout(handle, Self.patience) }
         var inLog: Int32 = 0
         var copied: Int32 = 0
-        let mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE
-        let code = sqlite3_wal_checkpoint_v2(handle, nil, mode, &inLog, &copied)
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, kind.mode, &inLog, &copied)
         if code & 0xff == SQLITE_BUSY { return false }
         guard code == SQLITE_OK else { throw error(code, "wal_checkpoint") }
         // All of it copied: the next commit begins the WAL anew.

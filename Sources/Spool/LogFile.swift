@@ -145,7 +145,7 @@ final class LogFile {
             try Schema.configure(database, durability: options.durability)
             database.countFrames()
             try Schema.migrate(database)
-            return try database.checkpoint(truncate: true, waitingFor: 2_000)
+            return try database.checkpoint(.truncate, waitingFor: 2_000)
         }
         let (books, damage) = try inFile(path) { () throws(SQLiteError) in try load(database) }
         if let damage { throw .damaged(path: path, what: damage) }
@@ -232,7 +232,7 @@ final class LogFile {
         if let name {
             opened.books.spoolID = name
             // Into the file itself, at once: a WAL that is lost must not take the name along.
-            _ = try database.checkpoint(truncate: true)
+            _ = try database.checkpoint(.truncate)
         }
         guard let hole else { return }
         (opened.books.nextID, opened.books.logOffset) = (hole.last + 1, hole.offset)
@@ -265,7 +265,7 @@ final class LogFile {
     /// Somebody took the WAL away under its name: what it holds goes into the file, and a new one is begun. False where somebody reads it:
     /// nothing is done then.
     func replaceWAL() throws(SpoolError) -> Bool {
-        guard try inFile(options.path, { () throws(SQLiteError) in try database.checkpoint(truncate: true, waitingFor: 2_000) }) else {
+        guard try inFile(options.path, { () throws(SQLiteError) in try database.checkpoint(.truncate, waitingFor: 2_000) }) else {
             return false
         }
         database.leaveFiles()
@@ -673,8 +673,8 @@ final class LogFile {
     // MARK: Trouble
 
     /// Copies the WAL into the file; see DESIGN.md section 3 for when. True where nothing was left in it.
-    func checkpoint(truncate: Bool) throws(SQLiteError) -> Bool {
-        let all = try database.checkpoint(truncate: truncate)
+    func checkpoint(_ kind: Database.Checkpoint, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
+        let all = try database.checkpoint(kind, waitingFor: milliseconds)
         try measure()
         return all
     }

@@ -110,7 +110,7 @@ struct Rebuild {
         try balanceLetters(target)
         try copyTraces(from: source, to: target)
         try target.run("INSERT INTO meta (key, value) VALUES ('rebuilt', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))")
-        guard try target.checkpoint(truncate: true) else {
+        guard try target.checkpoint(.truncate) else {
             throw SQLiteError(code: SQLITE_BUSY, message: "another process has it open", during: "wal_checkpoint")
         }
     }
@@ -157,7 +157,7 @@ struct Rebuild {
                     )
                 }
             }
-            _ = try target.checkpoint(truncate: false)
+            _ = try target.checkpoint(.passive)
             beat()
         }
         return last
@@ -334,7 +334,7 @@ struct Rebuild {
                 guard bytes > Self.stepBytes else { return }
                 bytes = 0
                 try target.execute("COMMIT")
-                _ = try target.checkpoint(truncate: false)
+                _ = try target.checkpoint(.passive)
                 beat()
                 try target.execute("BEGIN")
             } catch {

@@ -96,7 +96,7 @@ public struct Restore {
         var aside: String?
         if access(path, F_OK) == 0 {
             // What lies in the WAL alone goes into the file, so that one file is all of it. A damaged one is set aside with its WAL.
-            _ = try? Database(path: path, readOnly: false).checkpoint(truncate: true)
+            _ = try? Database(path: path, readOnly: false).checkpoint(.truncate)
             let old = disk.asideName(path, "before-restore")
             aside = old
             // A WAL belongs to whatever bears the name before it: the fresh file must not meet it.

@@ -97,6 +97,8 @@ final class Writer {
     }
 
     static let second: UInt64 = 1_000_000_000
+    /// Milliseconds that acks may wait for those who read the WAL, once in `checkpointBytes`.
+    private static let readersWait: Int32 = 20
     /// How often a writer looks after what nobody tells it of.
     private static let idleLook: UInt64 = 30 * second
     /// WAL bytes at which the writer copies it into the file; fewer in a small spool, which they count in, and no more than the reserve has
@@ -132,7 +134,7 @@ final class Writer {
         while act(queue.wait { self.look(&$0) }) {}
         if case .damaged = trouble { return }
         // What is left is what a broken disk would not take; after a clean stop the WAL is empty.
-        _ = try? file.checkpoint(truncate: true)
+        _ = try? file.checkpoint(.truncate)
     }
 
     /// Does what is due now, and does not wait.
@@ -271,10 +273,10 @@ final class Writer {
         do throws(SQLiteError) {
             switch trouble {
             case .damaged(let reason, let problem, let retryAt): return repair(reason, problem, retryAt: retryAt)
-            case .failing: guard try file.checkpoint(truncate: true) else { return }
-            case .diskFull: guard try file.checkpoint(truncate: true), file.retakeReserve() else { return }
+            case .failing: guard try file.checkpoint(.truncate) else { return }
+            case .diskFull: guard try file.checkpoint(.truncate), file.retakeReserve() else { return }
             case .sizeFull:
-                guard try file.checkpoint(truncate: true), file.usedBytes < file.options.maxSize / 100 * 95 else {
+                guard try file.checkpoint(.truncate), file.usedBytes < file.options.maxSize / 100 * 95 else {
                     // Who was asked has not given way in time: now it is full in earnest.
                     if !isFullTold, clock.monotonic() >= givesWayUntil {
                         isFullTold = true
@@ -347,10 +349,12 @@ final class Writer {
             try lookAfterFiles()
             guard mayCommit else { return }
             if file.uncopiedBytes >= checkpointBytes, clock.monotonic() >= checkpointAt {
-                // A passive checkpoint lets the next commit begin the WAL anew, and waits for nobody. One that grew long under a reader, who
-                // has gone, is cut; while he is there a try now and then is enough, since each reads all of it.
-                let all = try file.checkpoint(truncate: false)
-                if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(truncate: true) }
+                // The next commit is to begin the WAL anew: to write over pages that the kernel has is half the work of making new ones. That
+                // takes a moment in which nobody reads the WAL, and somebody always does under load, for a millisecond or less each: worth a
+                // wait of some. One that grew long under a reader, who has gone, is cut; while he is there a try now and then is enough,
+                // since each reads all of it.
+                let all = try file.checkpoint(.restart, waitingFor: Self.readersWait)
+                if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(.truncate) }
                 checkpointAt = all ? 0 : clock.monotonic() + Self.second
             }
             let now = clock.wall()
