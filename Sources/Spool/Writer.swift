@@ -349,10 +349,9 @@ final class Writer {
             try lookAfterFiles()
             guard mayCommit else { return }
             if file.uncopiedBytes >= checkpointBytes, clock.monotonic() >= checkpointAt {
-                // The next commit is to begin the WAL anew: to write over pages that the kernel has is half the work of making new ones. That
-                // takes a moment in which nobody reads the WAL, and somebody always does under load, for a millisecond or less each: worth a
-                // wait of some. One that grew long under a reader, who has gone, is cut; while he is there a try now and then is enough,
-                // since each reads all of it.
+                // The next commit is to begin the WAL anew, over pages that the kernel has already. That takes a moment in which nobody reads
+                // the WAL, and under load somebody always does, for a millisecond or less each: so they are waited for. Who reads for longer
+                // is not: a try now and then is enough, since each reads all of it, and a WAL that grew long meanwhile is cut.
                 let all = try file.checkpoint(.restart, waitingFor: Self.readersWait)
                 if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(.truncate) }
                 checkpointAt = all ? 0 : clock.monotonic() + Self.second
