@@ -76,6 +76,13 @@ struct LineBuffer {
         return Array(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
     }
 
+    /// Drops the whole lines that are there; how many.
+    mutating func dropLines() -> Int {
+        guard let end = bytes.lastIndex(of: UInt8(ascii: "\n")), end >= start else { return 0 }
+        defer { (start, looked) = (end + 1, end + 1) }
+        return bytes[start...end].withUnsafeBytes { $0.count { $0 == UInt8(ascii: "\n") } }
+    }
+
     /// What is there of a line that has not ended; nil where nothing is.
     mutating func takeRest() -> [UInt8]? {
         guard count > 0 else { return nil }
@@ -119,12 +126,17 @@ struct LineAllowance {
     private var since: UInt64 = 0
     private var leftOut = 0
 
-    /// How many were left out before this one; nil where this one is too.
-    mutating func take(now: UInt64) -> Int? {
+    /// Whether one may be told now.
+    mutating func permits(now: UInt64) -> Bool {
         let gained = since == 0 ? 0 : (now - min(since, now)) / Self.second
         left = min(Self.linesMax, left + Int(min(gained, 100)))
         since = since == 0 ? now : since + gained * Self.second
-        guard left > 0 else {
+        return left > 0
+    }
+
+    /// How many were left out before this one; nil where this one is too.
+    mutating func take(now: UInt64) -> Int? {
+        guard permits(now: now) else {
             leftOut += 1
             return nil
         }
@@ -132,4 +144,7 @@ struct LineAllowance {
         defer { leftOut = 0 }
         return leftOut
     }
+
+    /// So many were not told.
+    mutating func leaveOut(_ lines: Int) { leftOut += lines }
 }

@@ -141,7 +141,7 @@ struct ExecSession {
     private mutating func end(_ why: String? = nil) {
         guard let child else { return }
         readErrors(child)
-        if let rest = errors.takeRest() { say(rest) }
+        if let rest = errors.takeRest() { say(rest, now) }
         let end = child.end()
         self.child = nil
         (asked, lines, output, errors) = (head, OutgoingBytes(), LineBuffer(), LineBuffer())
@@ -221,19 +221,17 @@ struct ExecSession {
 
     // MARK: Its standard error
 
+    /// Reads once, so that a flood of it never comes before the answers.
     private mutating func readErrors(_ child: ChildProcess) {
-        while true {
-            switch errors.read(child.errors) {
-            case .some: break
-            case .nothing, .end: return
-            }
-            while let line = errors.takeLine() { say(line) }
-            // A line without an end is told in pieces.
-            if errors.count > 4 << 10, let piece = errors.takeRest() { say(piece) }
-        }
+        guard errors.read(child.errors) == .some else { return }
+        let now = now
+        while allowance.permits(now: now), let line = errors.takeLine() { say(line, now) }
+        if !allowance.permits(now: now) { allowance.leaveOut(errors.dropLines()) }
+        // A line without an end is told in pieces.
+        if errors.count > 4 << 10, let piece = errors.takeRest() { say(piece, now) }
     }
 
-    private mutating func say(_ line: [UInt8]) {
+    private mutating func say(_ line: [UInt8], _ now: UInt64) {
         guard !line.isEmpty, let leftOut = allowance.take(now: now) else { return }
         let text = String(decoding: line.prefix(1000).map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }, as: UTF8.self)
         news(.said(leftOut > 0 ? "\(text) (\(leftOut) lines before it are left out)" : text))

@@ -206,6 +206,17 @@ struct ExecRunnerTests {
         #expect(desk.said.allSatisfy { $0.utf8.count < 1100 && !$0.utf8.contains { $0 < 0x20 } })
     }
 
+    @Test("a flood that never ends comes before no answer, and a stop is heard in it")
+    func endlessFlood() throws {
+        let desk = Desk()
+        let runner = runner(["/bin/sh", "-c", "yes 'a line' >&2 & exec cat"], desk)
+        runner.ask(1, spans(50))
+        #expect(try desk.answers() == (1...50).map(String.init))
+        runner.stop()
+        runner.wait(.seconds(60))
+        #expect((1...100).contains(desk.said.count))
+    }
+
     @Test("many long spans go through: neither side waits for the other's pipe")
     func pipes() throws {
         let desk = Desk()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from client import Client, send_all
-from daemon import Daemon, Status
+from daemon import Daemon, Status, eventually
 from sink import OTLPSink
 from spans import Span, ids, make_spans
 
@@ -23,7 +23,9 @@ def journal(daemon: Daemon, *words: str) -> list[str]:
 
 
 def assert_told(daemon: Daemon, *words: str, at_most: int = 12) -> None:
-    """The journal says so, and does not say it over and over."""
+    """The journal says so, soon, and does not say it over and over."""
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: journal(daemon, *words))
     rows = journal(daemon, *words)
     assert rows, f"no line with {words} in:\n{daemon.log[-4000:]}"
     assert len(rows) <= at_most, f"{len(rows)} lines with {words}, for example:\n" + "\n".join(rows[:20])

@@ -147,7 +147,7 @@ def test_with_keep_a_span_goes_on_as_it_is(make_daemon: MakeDaemon, folder: Path
 def test_a_flood_of_standard_error_fills_neither_the_journal_nor_the_memory(make_daemon: MakeDaemon, folder: Path) -> None:
     """100,000 lines become some; the spans arrive."""
     daemon = make_daemon(
-        {"out": archive(folder / "out"), "plain": archive(folder / "plain")}, routes=routes(program(folder))
+        {"out": archive(folder / "out"), "plain": archive(folder / "plain")}, routes=routes(program(folder), timeout="60s")
     ).start()
     send_all(daemon.socket, [*make_spans(10), *make_spans(3, attributes={"do": "flood"})])
     assert daemon.settled(60).outcomes("out") == {"delivered": 13}
