@@ -9,6 +9,12 @@ public struct Arena: ~Copyable {
     /// An arena with a budget, in units: a step, an iteration, or 16 bytes looked at or made.
     public init(budget: Int) { self.budget = budget }
 
+    /// Lets go what was made, for an evaluation to begin anew.
+    mutating func restart(budget: Int) {
+        self.budget = budget
+        if contents != nil { contents = nil }
+    }
+
     /// Keeps what was made, and lets it go with the arena.
     private final class Contents {
         var buffers: [UnsafeMutableRawBufferPointer] = []

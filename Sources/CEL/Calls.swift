@@ -102,6 +102,11 @@ extension Compiler {
             return texts(nodes[1]).map { TextInNode(nodes[0], $0, offset: offset) } ?? InNode(nodes[0], nodes[1], offset: offset)
         case Operator.index: return LookupNode(nodes[0], nodes[1], isOptional: false, offset: offset)
         case Operator.optionalIndex: return LookupNode(nodes[0], nodes[1], isOptional: true, offset: offset)
+        case "startsWith", "endsWith", "contains":
+            guard nodes.count == 2, case .string(let part) = nodes[1].constant, let test = TextPartNode.Test(rawValue: name) else {
+                return nil
+            }
+            return TextPartNode(nodes[0], test, part, offset: offset)
         case "matches":
             guard nodes.count == 2, case .string(let pattern) = nodes[1].constant, let compiled = try? Pattern(Text.string(pattern)) else {
                 return nil

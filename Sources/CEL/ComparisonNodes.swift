@@ -18,6 +18,31 @@ final class TextEqualsNode: ConditionNode {
     }
 }
 
+/// `text.startsWith(part)`, `endsWith` and `contains` with a constant part.
+final class TextPartNode: ConditionNode {
+    enum Test: String { case startsWith, endsWith, contains }
+    let operand: Node
+    let test: Test
+    let part: UnsafeRawBufferPointer
+
+    init(_ operand: Node, _ test: Test, _ part: UnsafeRawBufferPointer, offset: Int32) {
+        (self.operand, self.test, self.part) = (operand, test, part)
+        super.init(offset: offset)
+    }
+
+    override func test(_ evaluation: inout Evaluation) -> Truth {
+        guard let value = value(of: operand, &evaluation) else { return .failed }
+        guard case .string(let text) = value else { return fail(.noSuchOverload, &evaluation) }
+        switch test {
+        case .startsWith: return Truth(Text.hasPrefix(text, part))
+        case .endsWith: return Truth(Text.hasSuffix(text, part))
+        case .contains:
+            guard evaluation.arena.spend(bytes: text.count) else { return fail(.tooExpensive, &evaluation) }
+            return Truth(Text.find(part, in: text) != nil)
+        }
+    }
+}
+
 /// `==` and `!=` of any two values.
 final class EqualsNode: ConditionNode {
     let left: Node

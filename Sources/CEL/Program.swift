@@ -24,8 +24,8 @@ public final class Program: @unchecked Sendable {
 
     /// Runs a condition. An error of the run is thrown; whether that counts as false is for the caller.
     public func test(_ activation: any Activation, budget: Int = Limits.budget) throws(EvaluationError) -> Bool {
-        if localCount > 0 { return try withLocals { locals throws(EvaluationError) in try test(activation, budget, locals) } }
-        return try test(activation, budget, UnsafeMutableBufferPointer(start: nil, count: 0))
+        var conditions = Conditions(activation)
+        return try conditions.test(self, budget: budget)
     }
 
     /// Runs the program and shows its result to `body`: the value and what it points to hold until that returns. An error of the run is
@@ -53,19 +53,8 @@ public final class Program: @unchecked Sendable {
         return CompileError(error.description, at: offset..<offset + 1, in: Array(source.utf8))
     }
 
-    @inline(__always)
-    private func test(
-        _ activation: any Activation, _ budget: Int, _ locals: UnsafeMutableBufferPointer<Value>
-    ) throws(EvaluationError) -> Bool {
-        var evaluation = Evaluation(activation, locals, budget: budget - steps)
-        let truth = root.test(&evaluation)
-        if evaluation.arena.isExhausted { throw EvaluationError(.tooExpensive) }
-        if truth == .failed { throw evaluation.failure }
-        return truth == .yes
-    }
-
     // On the stack, as far as it has room.
-    private func withLocals<Result>(
+    func withLocals<Result>(
         _ body: (UnsafeMutableBufferPointer<Value>) throws(EvaluationError) -> Result
     ) throws(EvaluationError) -> Result {
         try withUnsafeTemporaryAllocation(of: Value.self, capacity: localCount) { locals throws(EvaluationError) in

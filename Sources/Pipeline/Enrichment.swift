@@ -17,48 +17,12 @@ struct Enrichment {
         return (unknownModels, newModels)
     }
 
-    /// The segment with these costs, nil where a span gets none; the same one where none does.
-    func enriched(_ segment: Segment, _ costs: [Double?]) -> Segment {
-        guard costs.contains(where: { $0 != nil }) else { return segment }
-        var batch = SpanBatch()
-        batch.payload.reserveCapacity(segment.payload.count + segment.entries.count * 48)
-        batch.entries.reserveCapacity(segment.entries.count)
-        for index in segment.entries.indices {
-            append(SpanView(segment: segment, index: index), cost: costs[index], to: &batch)
-        }
-        return Segment(firstID: segment.firstID, logOffset: segment.logOffset, payload: batch.payload, entries: batch.entries)
-    }
-
-    /// Appends the span, with its cost as one more attribute at its end.
-    private func append(_ view: SpanView, cost: Double?, to batch: inout SpanBatch) {
-        var entry = view.entry
-        let start = batch.payload.count
-        view.withParts { parts in
-            guard let cost, let parts else { return view.withBytes { batch.payload.append(contentsOf: $0) } }
-            let value = AnyValueBytes.double(cost)
-            let pair = fieldSize(Self.costKey.count) + fieldSize(value.count)
-            let span = parts.span.count + fieldSize(pair)
-            batch.payload.append(contentsOf: parts.resource)
-            batch.payload.appendField(2, size: parts.scope.count + fieldSize(span))
-            batch.payload.append(contentsOf: parts.scope)
-            batch.payload.appendField(2, size: span)
-            batch.payload.append(contentsOf: parts.span)
-            batch.payload.appendField(9, size: pair)
-            batch.payload.appendField(1, size: Self.costKey.count)
-            batch.payload.append(contentsOf: Self.costKey)
-            batch.payload.appendField(2, size: value.count)
-            batch.payload.append(contentsOf: value)
-        }
-        entry.offset = UInt32(start)
-        entry.length = UInt32(batch.payload.count - start)
-        batch.entries.append(entry)
-    }
-
-    private static let costKey = Array("tracefwd.cost_usd".utf8)
+    /// The attribute that a cost is written to.
+    static let attribute: StaticString = "tracefwd.cost_usd"
 
     /// What the call cost, where the sender does not say and a price is known.
     mutating func cost(of llm: LLMFields) -> Double? {
-        guard llm.cost == nil else { return nil }
+        guard !llm.hasCost else { return nil }
         let (image, audio) = (llm.imageTokens, llm.audioTokens)
         var usage = TokenUsage(
             input: llm.inputTokens, output: llm.outputTokens, cacheRead: llm.cacheReadTokens, cacheWrite: llm.cacheWriteTokens,

@@ -23,6 +23,7 @@ public final class Router {
     private var newModels: [String] = []
     private let workspace = RedactionWorkspace()
     private var enrichment: Enrichment?
+    private let steps: [Step]
     /// For destinations that read the same segments at about the same time: one that lags has its own pass.
     private var cache = RoutedSegments(bytesMax: 4 << 20)
 
@@ -31,6 +32,7 @@ public final class Router {
         self.rules = rules
         activation = SpanActivation(rules.host)
         enrichment = rules.prices.map { Enrichment($0) }
+        steps = rules.routes.indices.map { Step(rules.routes[$0], index: $0) }
         counters = before?.counters ?? RuleCounters()
     }
 
@@ -162,50 +164,57 @@ public final class Router {
         let hasRoutes = !rules.routes.isEmpty
         var matched = [UInt64](repeating: 0, count: hasRoutes ? stored.entries.count * words : 0)
         var sampledOut = matched
-        var costs = [Double?](repeating: nil, count: enrichment == nil ? 0 : stored.entries.count)
-        for index in stored.entries.indices where hasRoutes || enrichment != nil {
-            activation.withSpan(SpanView(segment: stored, index: index)) { llm in
-                if let cost = enrichment?.cost(of: llm) {
-                    costs[index] = cost
-                    activation.addedCost = cost
-                }
-                if hasRoutes { decide(llm.span, at: index * words, &matched, &sampledOut) }
+        var conditions = Conditions(activation)
+        var segment = stored
+        if enrichment != nil {
+            segment = stored.adding(Enrichment.attribute) { index, entry, llm in
+                let cost = enrichment?.cost(of: llm)
+                if hasRoutes { decide(llm, entry, cost, at: index * words, &matched, &sampledOut, &conditions) }
+                return cost
+            }
+        } else if hasRoutes {
+            stored.forEachLLM { index, entry, llm in
+                decide(llm, entry, nil, at: index * words, &matched, &sampledOut, &conditions)
             }
         }
         if let news = enrichment?.takeNews() {
             counters.unknownModels += news.unknownModels
             newModels += news.newModels.prefix(max(0, 20 - newModels.count))
         }
-        let segment = enrichment?.enriched(stored, costs) ?? stored
         return RoutedSegment(rules, segment, matched: matched, sampledOut: sampledOut)
     }
 
     /// Sets the bits of the routes that match a span, in the words from `base` on.
-    private func decide(_ span: SpanFields, at base: Int, _ matched: inout [UInt64], _ sampledOut: inout [UInt64]) {
-        var isMatched = false
-        for (index, route) in rules.routes.enumerated() {
-            let holds: Bool =
-                switch route.selection {
-                case .always: true
-                case .otherwise: !isMatched
-                case .when(let condition):
-                    test(condition, index)
+    private func decide(
+        _ llm: LLMFields, _ entry: SpanEntry, _ addedCost: Double?, at base: Int, _ matched: inout [UInt64], _ sampledOut: inout [UInt64],
+        _ conditions: inout Conditions
+    ) {
+        activation.with(llm, entry, addedCost: addedCost) {
+            var isMatched = false
+            steps.withUnsafeBufferPointer { steps in
+                for step in steps {
+                    let holds = step.condition.map { test($0, step, &conditions) } ?? (step.isAlways || !isMatched)
+                    guard holds else { continue }
+                    isMatched = true
+                    matched[base + step.word] |= step.bit
+                    if step.hasSampler, let sampler = rules.routes[step.index].sampler, decision(of: sampler, llm.span, step.index) == .out
+                    {
+                        sampledOut[base + step.word] |= step.bit
+                    }
+                    if step.isFinal { break }
                 }
-            guard holds else { continue }
-            isMatched = true
-            let (word, bit) = (base + index / 64, UInt64(1) << UInt64(index % 64))
-            matched[word] |= bit
-            if let sampler = route.sampler, decision(of: sampler, span, index) == .out { sampledOut[word] |= bit }
-            if route.isFinal { break }
+            }
         }
     }
 
-    private func test(_ condition: Program, _ route: Int) -> Bool {
-        do throws(EvaluationError) {
-            return try condition.test(activation)
-        } catch {
-            failed(route, condition, error)
-            return false
+    private func test(_ condition: Unmanaged<Program>, _ step: Step, _ conditions: inout Conditions) -> Bool {
+        condition._withUnsafeGuaranteedRef { condition in
+            do throws(EvaluationError) {
+                return try conditions.test(condition)
+            } catch {
+                failed(step.index, condition, error)
+                return false
+            }
         }
     }
 
@@ -218,6 +227,26 @@ public final class Router {
         failures[route, default: Failure(route: name, count: 0, detail: "")].count += 1
         failures[route]?.detail = "\(program.source): \(error)"
         counters.conditionErrors[name, default: 0] += 1
+    }
+}
+
+/// A route as `decide` reads it for every span: no part of it is counted, and the rules, which the router keeps, own the condition.
+private struct Step {
+    let index: Int
+    /// Nil where it has none: it holds always, or where none before it did.
+    let condition: Unmanaged<Program>?
+    let isAlways: Bool
+    let hasSampler: Bool
+    let isFinal: Bool
+    /// Its bit among those of all routes.
+    let word: Int
+    let bit: UInt64
+
+    init(_ route: Route, index: Int) {
+        self.index = index
+        condition = if case .when(let program) = route.selection { .passUnretained(program) } else { nil }
+        (isAlways, hasSampler, isFinal) = (route.isUnconditional, route.sampler != nil, route.isFinal)
+        (word, bit) = (index / 64, 1 << UInt64(index % 64))
     }
 }
 

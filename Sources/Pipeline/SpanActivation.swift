@@ -2,115 +2,132 @@ import CEL
 import SpanModel
 
 /// Shows one span after the other to programs. For one thread; what it gives out lies in the span's own bytes or in its own memory, and
-/// holds until the next span. What is dear to make (texts of messages, lists) is made once a span, where an expression asks for it.
+/// holds until the next span. A variable is read once a span, where an expression asks for it, however many ask.
 final class SpanActivation: Activation {
     private let host: RuleHost
-    /// The span that is shown; set inside of `withSpan` only, as long as its bytes are there.
-    private var current: (llm: LLMFields, entry: SpanEntry)?
+    /// The span that is shown; set inside of `with` only, as long as its bytes are there.
+    private var current: LLMFields?
+    private var entry = SpanEntry.none
     /// The cost that the span gets on its way out, where its sender names none.
-    var addedCost: Double?
-    private var made: [SpanVariable: Value] = [:]
-    /// What `made` points to.
+    private var addedCost: Double?
+    /// The variables that have been read, a bit each, and by slot their values.
+    private var known: UInt64 = 0
+    private let values: UnsafeMutablePointer<Value>
+    /// What values point to, where it is not the span's bytes.
     private var texts: [UnsafeMutableRawBufferPointer] = []
-    private var lists: [TextList] = []
-    private let attributes = AttributeMap()
-    private let resource = AttributeMap()
+    private let tags = TextList(), finishReasons = TextList(), tools = TextList()
+    private let attributes = AttributeMap(), resource = AttributeMap()
     private var metadata: NamedMap?
     private var userNames: [UInt32: [UInt8]] = [:]
 
-    init(_ host: RuleHost) { self.host = host }
+    init(_ host: RuleHost) {
+        self.host = host
+        precondition(SpanVariable.allCases.count <= 64, "a bit for each variable")
+        values = .allocate(capacity: SpanVariable.allCases.count)
+        values.initialize(repeating: .null, count: SpanVariable.allCases.count)
+    }
 
-    deinit { for text in texts { text.deallocate() } }
+    deinit {
+        values.deallocate()
+        for text in texts { text.deallocate() }
+    }
 
     /// Points at a span while `body` runs.
     func withSpan<Result>(_ view: SpanView, _ body: (LLMFields) throws -> Result) rethrows -> Result {
-        try view.withLLM { llm in
-            current = (llm, view.entry)
-            defer { forget() }
-            return try body(llm)
-        }
+        try view.withLLM { llm in try with(llm, view.entry, addedCost: nil) { try body(llm) } }
+    }
+
+    /// As `withSpan`, for those who have read the span, with the cost that it will have.
+    @inline(__always)
+    func with<Result>(_ llm: LLMFields, _ entry: SpanEntry, addedCost: Double?, _ body: () throws -> Result) rethrows -> Result {
+        (current, self.entry, self.addedCost) = (llm, entry, addedCost)
+        defer { forget() }
+        return try body()
     }
 
     private func forget() {
         current = nil
-        addedCost = nil
-        attributes.pairs = nil
-        resource.pairs = nil
-        metadata = nil
-        guard !made.isEmpty else { return }
-        made.removeAll(keepingCapacity: true)
+        guard known != 0 else { return }
+        if known & SpanVariable.attributes.bit != 0 { attributes.pairs = nil }
+        if known & SpanVariable.resource.bit != 0 { resource.pairs = nil }
+        if known & SpanVariable.metadata.bit != 0 { metadata = nil }
+        known = 0
+        guard !texts.isEmpty else { return }
         for text in texts { text.deallocate() }
         texts.removeAll(keepingCapacity: true)
-        lists.removeAll(keepingCapacity: true)
     }
 
     func value(of slot: Int, in arena: inout Arena) -> Value {
-        guard let variable = SpanVariable(rawValue: slot), let (llm, entry) = current else { return .failure(.unknownVariable) }
-        let span = llm.span
+        known & 1 << UInt64(truncatingIfNeeded: slot) != 0 ? values[slot] : read(slot)
+    }
+
+    @inline(never)
+    private func read(_ slot: Int) -> Value {
+        guard let variable = SpanVariable(rawValue: slot), let current else { return .failure(.unknownVariable) }
+        let value = read(variable, current)
+        values[slot] = value
+        known |= variable.bit
+        return value
+    }
+
+    private func read(_ variable: SpanVariable, _ llm: LLMFields) -> Value {
         switch variable {
-        case .name: return .string(span.name)
-        case .kind: return .string(span.kind.name)
-        case .model: return text(llm.model, variable)
-        case .requestModel: return text(llm.requestModel, variable)
-        case .responseModel: return text(llm.responseModel, variable)
-        case .provider: return text(llm.provider, variable)
-        case .operation: return text(llm.operation, variable)
-        case .environment: return text(llm.environment, variable)
-        case .service: return text(llm.service, variable)
-        case .sessionID: return text(llm.session, variable)
-        case .userID: return text(llm.user, variable)
-        case .status: return .string(span.status.name)
-        case .statusMessage: return .string(span.statusMessage)
-        case .errorType: return text(llm.errorType, variable)
-        case .traceID: return hex(span.traceID, variable)
-        case .spanID: return hex(span.spanID, variable)
-        case .parentSpanID: return hex(span.parentSpanID, variable)
-        case .source: return source(entry.source, variable)
+        case .name: return .string(llm.span.name)
+        case .kind: return .string(llm.span.kind.name)
+        case .model: return text(llm.model)
+        case .requestModel: return text(llm.requestModel)
+        case .responseModel: return text(llm.responseModel)
+        case .provider: return text(llm.provider)
+        case .operation: return text(llm.operation)
+        case .environment: return text(llm.environment)
+        case .service: return text(llm.service)
+        case .sessionID: return text(llm.session)
+        case .userID: return text(llm.user)
+        case .status: return .string(llm.span.status.name)
+        case .statusMessage: return .string(llm.span.statusMessage)
+        case .errorType: return text(llm.errorType)
+        case .traceID: return hex(llm.span.traceID)
+        case .spanID: return hex(llm.span.spanID)
+        case .parentSpanID: return hex(llm.span.parentSpanID)
+        case .source: return source(entry.source)
         case .key: return .string("")
-        case .sender: return sender(entry.sender, variable)
-        case .input: return once(variable) { keep(Array(llm.inputText.utf8)) }
-        case .output: return once(variable) { keep(Array(llm.outputText.utf8)) }
+        case .sender: return sender(entry.sender)
+        case .input: return keep(Array(llm.inputText.utf8))
+        case .output: return keep(Array(llm.outputText.utf8))
         case .inputTokens: return .int(llm.inputTokens ?? 0)
         case .outputTokens: return .int(llm.outputTokens ?? 0)
         case .totalTokens: return .int(llm.totalTokens ?? 0)
         case .cacheReadTokens: return .int(llm.cacheReadTokens ?? 0)
         case .cacheWriteTokens: return .int(llm.cacheWriteTokens ?? 0)
         case .reasoningTokens: return .int(llm.reasoningTokens ?? 0)
-        case .inputBytes: return once(variable) { .int(Int64(llm.inputText.utf8.count)) }
-        case .outputBytes: return once(variable) { .int(Int64(llm.outputText.utf8.count)) }
+        case .inputBytes: return .int(Int64(llm.inputText.utf8.count))
+        case .outputBytes: return .int(Int64(llm.outputText.utf8.count))
         case .cost: return .double(addedCost ?? llm.cost?.usd ?? 0)
-        case .hasCost: return .bool(addedCost != nil || llm.cost != nil)
-        case .root: return .bool(span.parentSpanID.isEmpty)
+        case .hasCost: return .bool(addedCost != nil || llm.hasCost)
+        case .root: return .bool(llm.span.parentSpanID.isEmpty)
         case .streaming: return .bool(llm.isStreaming ?? false)
-        case .duration: return .duration(nanoseconds: Self.distance(span.startTime, span.endTime))
+        case .duration: return .duration(nanoseconds: Self.distance(llm.span.startTime, llm.span.endTime))
         case .timeToFirstToken: return .duration(nanoseconds: Self.nanoseconds(llm.timeToFirstToken))
-        case .startTime: return .timestamp(Timestamp(unixNanoseconds: span.startTime ?? 0))
-        case .endTime: return .timestamp(Timestamp(unixNanoseconds: span.endTime ?? 0))
+        case .startTime: return .timestamp(Timestamp(unixNanoseconds: llm.span.startTime ?? 0))
+        case .endTime: return .timestamp(Timestamp(unixNanoseconds: llm.span.endTime ?? 0))
         case .receivedAt: return .timestamp(Timestamp(unixNanoseconds: entry.receivedAt))
-        case .tags: return list(variable) { llm.tags }
-        case .finishReasons: return list(variable) { llm.finishReasons }
-        case .tools: return list(variable) { llm.toolsCalled }
+        case .tags: return tags.refill { add in llm.forEachTag { add(text($0)) } }
+        case .finishReasons: return finishReasons.refill { add in for reason in llm.finishReasons { add(text(reason)) } }
+        case .tools: return tools.refill { add in for name in llm.toolsCalled { add(text(name)) } }
         case .attributes:
-            attributes.pairs = span.attributes
+            attributes.pairs = llm.span.attributes
             return attributes.view
         case .resource:
             resource.pairs = llm.parts.resourceAttributes
             return resource.view
         case .metadata:
-            let map = metadata ?? NamedMap(llm.metadata)
+            let map = NamedMap(llm.metadata)
             metadata = map
             return map.view
         }
     }
 
     // MARK: What lives as long as the span
-
-    private func once(_ variable: SpanVariable, _ make: () -> Value) -> Value {
-        if let value = made[variable] { return value }
-        let value = make()
-        made[variable] = value
-        return value
-    }
 
     private func keep(_ bytes: [UInt8]) -> Value {
         guard !bytes.isEmpty else { return .string("") }
@@ -120,45 +137,26 @@ final class SpanActivation: Activation {
         return .string(UnsafeRawBufferPointer(copy))
     }
 
-    private func text(_ text: SpanText?, _ variable: SpanVariable) -> Value {
+    private func text(_ text: SpanText?) -> Value {
         guard let text else { return .string("") }
         if case .utf8(let bytes) = text { return .string(bytes) }
-        return once(variable) {
-            var bytes: [UInt8] = []
-            text.append(to: &bytes)
-            return keep(bytes)
-        }
+        var bytes: [UInt8] = []
+        text.append(to: &bytes)
+        return keep(bytes)
     }
 
-    private func hex(_ bytes: UnsafeRawBufferPointer, _ variable: SpanVariable) -> Value {
-        bytes.isEmpty ? .string("") : once(variable) { keep(bytes.flatMap { [hexDigit($0 >> 4), hexDigit($0 & 15)] }) }
+    private func hex(_ bytes: UnsafeRawBufferPointer) -> Value {
+        keep(bytes.flatMap { [hexDigit($0 >> 4), hexDigit($0 & 15)] })
     }
 
-    private func source(_ number: UInt8, _ variable: SpanVariable) -> Value {
-        once(variable) { keep(Array((SourceID(rawValue: number)?.description ?? "").utf8)) }
-    }
+    private func source(_ number: UInt8) -> Value { keep(Array((SourceID(rawValue: number)?.description ?? "").utf8)) }
 
-    private func sender(_ number: UInt32, _ variable: SpanVariable) -> Value {
+    private func sender(_ number: UInt32) -> Value {
         guard number != SpanEntry.unknownSender else { return .string("") }
-        return once(variable) {
-            if let known = userNames[number] { return keep(known) }
-            let name = Array((host.userName(number) ?? "\(number)").utf8)
-            userNames[number] = name
-            return keep(name)
-        }
-    }
-
-    private func list(_ variable: SpanVariable, _ texts: () -> [SpanText]) -> Value {
-        once(variable) {
-            let list = TextList(
-                texts().map { text in
-                    var bytes: [UInt8] = []
-                    text.append(to: &bytes)
-                    return keep(bytes)
-                })
-            lists.append(list)
-            return list.view
-        }
+        if let known = userNames[number] { return keep(known) }
+        let name = Array((host.userName(number) ?? "\(number)").utf8)
+        userNames[number] = name
+        return keep(name)
     }
 
     private static func distance(_ from: UInt64?, _ to: UInt64?) -> Int64 {
@@ -171,13 +169,21 @@ final class SpanActivation: Activation {
     }
 }
 
-/// Texts as a list of CEL's.
+/// Texts as a list of CEL's; refilled for each span that is asked for them.
 private final class TextList: ListValue {
-    private let texts: [Value]
-    init(_ texts: [Value]) { self.texts = texts }
+    private var texts: [Value] = []
 
     override var count: Int { texts.count }
     override func element(at index: Int, in arena: inout Arena) -> Value { texts[index] }
+
+    func refill(_ give: ((Value) -> Void) -> Void) -> Value {
+        var new = texts
+        texts = []
+        new.removeAll(keepingCapacity: true)
+        give { new.append($0) }
+        texts = new
+        return view
+    }
 }
 
 /// The sender's own names and values.
@@ -228,9 +234,7 @@ private final class AttributeMap: MapValue {
 
     override func value(for key: Value, in arena: inout Arena) -> Value? {
         guard case .string(let name) = key, let pairs else { return nil }
-        var found: RawValue?
-        for pair in pairs where pair.key.count == name.count && pair.key.elementsEqual(name) { found = pair.value }
-        return found.map { Value($0, in: &arena) }
+        return pairs.last(name).map { Value($0, in: &arena) }
     }
 
     override func key(at index: Int, in arena: inout Arena) -> Value { .string(allKeys[index]) }

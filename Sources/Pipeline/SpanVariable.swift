@@ -19,6 +19,10 @@ enum SpanVariable: Int, CaseIterable {
     case tags, finishReasons, tools
     case attributes, resource, metadata
 
+    /// Its place in a word of all variables.
+    @inline(__always)
+    var bit: UInt64 { 1 << UInt64(rawValue) }
+
     /// As it stands in expressions.
     var word: String {
         switch self {

@@ -55,6 +55,9 @@ struct ModelPrices {
 
     /// The cost at the prices of the call's start; nil where none is known for that time.
     func cost(of call: PricedCall) -> Cost? {
+        if let (input, output) = call.usage.plain {
+            return prices(for: call, input: Int128(input))?.cost(input: input, output: output)
+        }
         let parts = TokenParts(call.usage)
         return prices(for: call, input: parts.input)?.cost(of: parts)
     }

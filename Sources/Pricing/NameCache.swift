@@ -101,15 +101,17 @@ extension PricedCall {
             return product.high ^ product.low
         }
         var hash = seed ^ UInt64(bytes.count) &* 0xa076_1d64_78bd_642f
+        let count = bytes.count
         var at = 0
-        while at + 8 <= bytes.count {
+        while at + 8 < count {
             hash = fold(hash ^ bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self), 0xe703_7ed1_a0b4_28db)
             at += 8
         }
         var rest: UInt64 = 0
-        while at < bytes.count {
-            rest = rest << 8 | UInt64(bytes[at])
-            at += 1
+        if count >= 8 {
+            rest = bytes.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+        } else {
+            for byte in bytes { rest = rest << 8 | UInt64(byte) }
         }
         return fold(hash ^ rest, 0x8ebc_6af0_9c88_c6e3)
     }

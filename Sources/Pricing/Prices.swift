@@ -42,6 +42,13 @@ struct Prices: Equatable {
         outputImage = price(.outputImage) ?? output
     }
 
+    /// As `cost(of:)`, where nothing but text was read and made.
+    func cost(input text: Int64, output made: Int64) -> Cost {
+        Cost(
+            input: Dollars(attodollars: Int128(text) &* Int128(truncatingIfNeeded: input)),
+            output: Dollars(attodollars: Int128(made) &* Int128(truncatingIfNeeded: output)))
+    }
+
     func cost(of parts: TokenParts) -> Cost {
         // A price is at most 10^18, and all parts of a side together are below 2^66: no product or sum leaves 128 bits, so none is checked.
         func product(_ count: Int128, _ price: TokenPrice) -> Int128 { count == 0 ? 0 : count &* Int128(truncatingIfNeeded: price) }

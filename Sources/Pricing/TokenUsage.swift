@@ -47,6 +47,16 @@ public struct TokenUsage: Sendable, Equatable {
     }
 }
 
+extension TokenUsage {
+    /// What was read and made, where nothing else was counted: then no part is to be taken out of either, which is so for most calls.
+    var plain: (input: Int64, output: Int64)? {
+        let isPlain =
+            cacheRead == nil && cacheWrite == nil && cacheWrite1h == nil && reasoning == nil && inputAudio == nil && cacheReadAudio == nil
+            && inputImage == nil && outputAudio == nil && outputImage == nil
+        return isPlain ? (max(0, input ?? 0), max(0, output ?? 0)) : nil
+    }
+}
+
 /// A usage taken apart: each token stands in exactly one member. 128 bits hold any sum of counts.
 struct TokenParts {
     let text: Int128

@@ -164,30 +164,29 @@ struct KnownNameTable: Sendable {
     private static let slotCount = 512
     private static let vacant = UInt8.max
 
-    private struct Place: Sendable {
-        var offset: UInt16
-        var count: UInt16
+    /// A name: where it lies in `letters`, and its ordinal; `vacant` where the slot holds none.
+    private struct Slot: Sendable {
+        var offset: UInt16 = 0
+        var count: UInt8 = 0
+        var ordinal = KnownNameTable.vacant
     }
 
-    /// Ordinals by hash, `vacant` where there is none; a slot that is taken sends its name to the next one.
-    private let slots: [UInt8]
-    /// Where each name lies in `letters`.
-    private let places: [Place]
+    /// By hash; a slot that is taken sends its name to the next one.
+    private let slots: [Slot]
     private let letters: [UInt8]
 
     private init() {
-        var (slots, places, letters) = ([UInt8](repeating: Self.vacant, count: Self.slotCount), [Place](), [UInt8]())
+        var (slots, letters) = ([Slot](repeating: Slot(), count: Self.slotCount), [UInt8]())
         precondition(KnownName.count < Self.vacant)
         for (index, name) in KnownName.allCases.enumerated() {
             precondition(name.ordinal == index, "an enum's cases are not numbered in their order")
             let text = [UInt8](name.rawValue.utf8)
-            places.append(Place(offset: UInt16(letters.count), count: UInt16(text.count)))
-            letters += text
             var slot = text.withUnsafeBytes(Self.hash)
-            while slots[slot] != Self.vacant { slot = (slot + 1) & (Self.slotCount - 1) }
-            slots[slot] = UInt8(index)
+            while slots[slot].ordinal != Self.vacant { slot = (slot + 1) & (Self.slotCount - 1) }
+            slots[slot] = Slot(offset: UInt16(letters.count), count: UInt8(text.count), ordinal: UInt8(index))
+            letters += text
         }
-        (self.slots, self.places, self.letters) = (slots, places, letters)
+        (self.slots, self.letters) = (slots, letters)
     }
 
     /// The ordinal of the name that `key` is, if it is one.
@@ -195,17 +194,16 @@ struct KnownNameTable: Sendable {
     func find(_ key: UnsafeRawBufferPointer) -> Int? {
         guard let base = key.baseAddress, key.count >= Self.shortest else { return nil }
         return slots.withUnsafeBufferPointer { slots in
-            var slot = Self.hash(key)
+            var place = Self.hash(key)
             while true {
-                let ordinal = slots[slot]
-                guard ordinal != Self.vacant else { return nil }
-                let place = places.withUnsafeBufferPointer { $0[Int(ordinal)] }
-                if Int(place.count) == key.count,
-                    letters.withUnsafeBytes({ memcmp($0.baseAddress.unsafelyUnwrapped + Int(place.offset), base, key.count) == 0 })
+                let slot = slots[place]
+                guard slot.ordinal != Self.vacant else { return nil }
+                if Int(slot.count) == key.count,
+                    letters.withUnsafeBytes({ memcmp($0.baseAddress.unsafelyUnwrapped + Int(slot.offset), base, key.count) == 0 })
                 {
-                    return Int(ordinal)
+                    return Int(slot.ordinal)
                 }
-                slot = (slot + 1) & (Self.slotCount - 1)
+                place = (place + 1) & (Self.slotCount - 1)
             }
         }
     }

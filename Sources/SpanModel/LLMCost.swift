@@ -43,10 +43,18 @@ extension LLMFields {
         return LLMCost(amount: .number((prompt ?? 0) + (completion ?? 0)), source: .openInference)
     }
 
+    /// Whether the sender says what the call cost, without making its digits a text.
+    public var hasCost: Bool {
+        hasAmount(.tracefwdCostUSD) || hasAmount(.genAIUsageCost) || hasAmount(.llmCostTotal) || hasAmount(.llmCostPrompt)
+            || hasAmount(.llmCostCompletion)
+    }
+
     /// The part of the cost that is the input's, US dollars.
     public var inputCost: Double? { number(.llmCostPrompt).flatMap { $0 < 0 ? nil : $0 } }
     /// The part of the cost that is the output's, US dollars.
     public var outputCost: Double? { number(.llmCostCompletion).flatMap { $0 < 0 ? nil : $0 } }
+
+    private func hasAmount(_ name: KnownName) -> Bool { number(name).map { $0 >= 0 } ?? false }
 
     private func amount(_ name: KnownName) -> LLMCost.Amount? {
         guard let value = value(name), let number = value.number, number >= 0 else { return nil }

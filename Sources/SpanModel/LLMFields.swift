@@ -12,61 +12,47 @@
 ///
 /// Scalars are in LLMScalars.swift, messages in LLMContent.swift, tools and documents in LLMTools.swift.
 public struct LLMFields {
+    /// What the pass found, in the memory of `withLLM`: a view is an address, however much is known of the span.
+    @usableFromInline let pass: UnsafePointer<LLMPass>
+
+    /// Good as long as the memory is there.
+    @inlinable
+    init(_ pass: UnsafePointer<LLMPass>) { self.pass = pass }
+
     /// The members of the span itself: ids, name, kind, times, status.
-    public let span: SpanFields
+    @inlinable public var span: SpanFields { pass.pointee.span }
     /// The parts of the stored message that are around the span.
-    public let parts: SpanParts
+    @inlinable public var parts: SpanParts { pass.pointee.parts }
     /// Which families of names (`gen_ai.prompt.0.role`, ...) have a member here.
-    let families: NameFamilies
-    /// For each known name where its `AnyValue` lies in the span's message (offset in the low half, length in the high); 0 where it is not.
-    private let notes: UnsafeMutablePointer<UInt64>
+    var families: NameFamilies { pass.pointee.families }
+    /// What the resource says.
+    var resource: UnsafeMutablePointer<ResourceMembers> { pass.pointee.resource }
 
-    /// How many notes a pass takes.
-    @usableFromInline static let noteCount = KnownName.count
-
-    /// The pass. `notes` has room for `noteCount` of them, all 0, and outlives the view.
-    @usableFromInline
-    init(_ parts: SpanParts, notes: UnsafeMutablePointer<UInt64>) {
-        var span = SpanFields(unread: parts.span)
-        var families = NameFamilies()
-        let names = KnownNameTable.shared
-        for field in ProtobufReader(parts.span) {
-            span.take(field)
-            guard field.number == 9, field.type == .bytes else { continue }
-            let (key, value) = RawPair.read(field.bytes)
-            if let ordinal = names.find(key) {
-                notes[ordinal] = Self.note(value, in: parts.span)
-            } else {
-                families.note(key)
-            }
-        }
-        self.span = span
-        self.parts = parts
-        self.families = families
-        self.notes = notes
-    }
-
-    /// Where `value` lies in `message`; 0 for an empty value, which is null, and for what lies beyond 32 bits.
-    private static func note(_ value: UnsafeRawBufferPointer, in message: UnsafeRawBufferPointer) -> UInt64 {
-        guard let from = message.baseAddress, let to = value.baseAddress, !value.isEmpty,
-            let offset = UInt32(exactly: to - from), let count = UInt32(exactly: value.count)
-        else { return 0 }
-        return UInt64(count) << 32 | UInt64(offset)
-    }
-
-    /// The value of a known name; nil where there is none, or null.
+    /// The value of a known name; nil where there is none, or null. As most names are absent, that is told in the reader's own code.
+    @inline(__always)
     func value(_ name: KnownName) -> RawValue? {
-        let note = notes[name.ordinal]
-        guard note != 0 else { return nil }
+        let note = pass.pointee.notes[name.ordinal]
+        return note == 0 ? nil : value(noted: note)
+    }
+
+    /// The text of a known name, unless it is empty.
+    @inline(__always)
+    func text(_ name: KnownName) -> SpanText? {
+        let note = pass.pointee.notes[name.ordinal]
+        return note == 0 ? nil : text(noted: note)
+    }
+
+    @inline(never)
+    private func value(noted note: UInt64) -> RawValue? {
         let offset = Int(UInt32(truncatingIfNeeded: note))
         let value = RawValue(anyValue: UnsafeRawBufferPointer(rebasing: parts.span[offset..<offset + Int(note >> 32)]))
         if case .null = value { return nil }
         return value
     }
 
-    /// The text of a known name, unless it is empty.
-    func text(_ name: KnownName) -> SpanText? {
-        switch value(name) {
+    @inline(never)
+    private func text(noted note: UInt64) -> SpanText? {
+        switch value(noted: note) {
         case .string(let text) where !text.isEmpty: .utf8(text)
         case .int(let value): .digits(value)
         default: nil
@@ -74,9 +60,11 @@ public struct LLMFields {
     }
 
     /// A count; negative ones count as absent.
+    @inline(__always)
     func count(_ name: KnownName) -> Int64? { value(name).flatMap { $0.count } }
 
     /// A number that may have a fraction; what is not finite counts as absent.
+    @inline(__always)
     func number(_ name: KnownName) -> Double? { value(name).flatMap { $0.number } }
 
     /// True or false, as a text too.
@@ -86,38 +74,6 @@ public struct LLMFields {
         case .string(let text) where text.equals("true") || text.equals("True"): true
         case .string(let text) where text.equals("false") || text.equals("False"): false
         default: nil
-        }
-    }
-
-    /// The last value of a key of the resource; nil where there is none, or null.
-    func resourceValue(_ key: StaticString) -> RawValue? {
-        var found = UnsafeRawBufferPointer.empty
-        for pair in Messages(of: SpanParts.message(1, of: parts.resource), field: 1) {
-            let (name, value) = RawPair.read(pair)
-            if name.equals(key) { found = value }
-        }
-        guard !found.isEmpty, case let value = RawValue(anyValue: found) else { return nil }
-        if case .null = value { return nil }
-        return value
-    }
-}
-
-extension SpanView {
-    /// What the span says as an LLM span, read in one pass; nothing of it where the message is malformed. Good inside `body` only.
-    @inlinable
-    public func withLLM<Result>(_ body: (LLMFields) throws -> Result) rethrows -> Result {
-        try withBytes { try (SpanParts($0, entry) ?? .empty).withLLM(body) }
-    }
-}
-
-extension SpanParts {
-    /// What the span says as an LLM span. Good inside `body` only.
-    @inlinable
-    public func withLLM<Result>(_ body: (LLMFields) throws -> Result) rethrows -> Result {
-        try withUnsafeTemporaryAllocation(of: UInt64.self, capacity: LLMFields.noteCount) { notes in
-            notes.initialize(repeating: 0)
-            guard let base = notes.baseAddress else { preconditionFailure("an allocation without an address") }
-            return try body(LLMFields(self, notes: base))
         }
     }
 }
@@ -167,10 +123,11 @@ enum RawPair {
         // Most keys are short and stand before their value, and nothing else stands in the message.
         if pair.count > 4, pair[0] == 1 << 3 | WireType.bytes.rawValue, pair[1] < 0x80 {
             let keyEnd = 2 + Int(pair[1])
-            if keyEnd + 2 <= pair.count, pair[keyEnd] == 2 << 3 | WireType.bytes.rawValue, pair[keyEnd + 1] < 0x80,
-                keyEnd + 2 + Int(pair[keyEnd + 1]) == pair.count
+            var at = keyEnd + 1
+            if at < pair.count, pair[keyEnd] == 2 << 3 | WireType.bytes.rawValue, let length = readVarint(pair, at: &at),
+                length == UInt64(pair.count - at)
             {
-                return (UnsafeRawBufferPointer(rebasing: pair[2..<keyEnd]), UnsafeRawBufferPointer(rebasing: pair[(keyEnd + 2)...]))
+                return (UnsafeRawBufferPointer(rebasing: pair[2..<keyEnd]), UnsafeRawBufferPointer(rebasing: pair[at...]))
             }
         }
         return readInAnyForm(pair)

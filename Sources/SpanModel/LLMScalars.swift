@@ -93,11 +93,10 @@ extension LLMFields {
     }
     /// Where it ran: the span's own attribute, else the resource's.
     public var environment: SpanText? {
-        text(.deploymentEnvironmentName) ?? text(.deploymentEnvironment) ?? resourceText("deployment.environment.name")
-            ?? resourceText("deployment.environment")
+        text(.deploymentEnvironmentName) ?? text(.deploymentEnvironment) ?? resource.pointee.environmentText()
     }
     /// The service that did it: the span's own attribute, else the resource's.
-    public var service: SpanText? { text(.serviceName) ?? resourceText("service.name") }
+    public var service: SpanText? { text(.serviceName) ?? resource.pointee.serviceText() }
 
     // MARK: Request and answer
 
@@ -159,11 +158,6 @@ extension LLMFields {
     public var dataSourceID: SpanText? { text(.genAIDataSourceID) }
     /// The length of an embedding.
     public var embeddingDimensions: Int64? { count(.genAIEmbeddingsDimensionCount) }
-
-    private func resourceText(_ key: StaticString) -> SpanText? {
-        guard case .string(let text)? = resourceValue(key), !text.isEmpty else { return nil }
-        return .utf8(text)
-    }
 }
 
 /// Tokens of one modality; nil where the span does not say.

@@ -27,7 +27,16 @@ extension LLMFields {
     // MARK: Labels
 
     /// The span's tags.
-    public var tags: [SpanText] { texts(.tracefwdTags) ?? texts(.tagTags) ?? [] }
+    public var tags: [SpanText] {
+        var tags: [SpanText] = []
+        forEachTag { tags.append($0) }
+        return tags
+    }
+
+    /// Gives the span's tags in turn: `tags` without an array.
+    public func forEachTag(_ body: (SpanText) -> Void) {
+        if !forEachText(.tracefwdTags, body) { _ = forEachText(.tagTags, body) }
+    }
 
     /// Why the model stopped, one reason a choice.
     public var finishReasons: [SpanText] {
@@ -160,12 +169,28 @@ extension LLMFields {
 
     /// A list of texts, a JSON text of one, or one text alone; nil where there is none.
     private func texts(_ name: KnownName) -> [SpanText]? {
-        guard let value = value(name) else { return nil }
+        var texts: [SpanText] = []
+        return forEachText(name) { texts.append($0) } ? texts : nil
+    }
+
+    /// Gives the texts of a list, or the only one where the value is no list; false where there is none.
+    private func forEachText(_ name: KnownName, _ body: (SpanText) -> Void) -> Bool {
+        guard let value = value(name) else { return false }
+        if case .array(let message) = value {
+            var isEmpty = true
+            for element in RawValue.elements(of: message) {
+                guard let text = ContentValue.raw(RawValue(anyValue: element)).label else { continue }
+                isEmpty = false
+                body(text)
+            }
+            return !isEmpty
+        }
         let list = ContentValue.raw(value).parsed
         var texts: [SpanText] = []
         list.forEachElement { if let text = $0.label { texts.append(text) } }
         if !list.isArray, let text = list.label { texts.append(text) }
-        return texts.isEmpty ? nil : texts
+        for text in texts { body(text) }
+        return !texts.isEmpty
     }
 
     private func wholeDefinitions(_ value: RawValue) -> [ToolDefinition] {

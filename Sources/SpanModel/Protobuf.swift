@@ -51,6 +51,14 @@ public struct ProtobufReader: IteratorProtocol, Sequence {
         return nextOfAnyForm()
     }
 
+    /// The key and the value of the next field, where that is the `KeyValue` field of this number (below 16) in its usual form; nil where it is
+    /// anything else, which `next` reads.
+    @inline(__always)
+    mutating func nextUsualPair(of field: UInt8) -> (key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)? {
+        guard let base = buffer.baseAddress, !failed else { return nil }
+        return UsualPair.read(field << 3 | WireType.bytes.rawValue, in: base, at: &at, end: buffer.count)
+    }
+
     @inline(never)
     private mutating func nextOfAnyForm() -> ProtobufField? {
         guard let tag = varint(), tag >> 3 != 0, tag >> 3 <= 0x1fff_ffff, let type = WireType(rawValue: UInt8(tag & 7)) else {
@@ -84,6 +92,7 @@ public struct ProtobufReader: IteratorProtocol, Sequence {
         return nil
     }
 
+    @inline(__always)
     private mutating func varint() -> UInt64? { readVarint(buffer, at: &at) }
 }
 
@@ -121,7 +130,26 @@ public func varintSize(_ value: UInt64) -> Int { value == 0 ? 1 : (70 - value.le
 
 /// Reads a base-128 varint and moves `at` behind it; nil where the bytes end first or it has more than 10 of them.
 @inlinable
+@inline(__always)
 public func readVarint(_ bytes: UnsafeRawBufferPointer, at: inout Int) -> UInt64? {
+    // Most have one byte or two.
+    if at < bytes.count - 1 {
+        let (first, second) = (bytes[at], bytes[at + 1])
+        if first < 0x80 {
+            at += 1
+            return UInt64(first)
+        }
+        if second < 0x80 {
+            at += 2
+            return UInt64(first & 0x7f) | UInt64(second) << 7
+        }
+    }
+    return readLongVarint(bytes, at: &at)
+}
+
+@inline(never)
+@usableFromInline
+func readLongVarint(_ bytes: UnsafeRawBufferPointer, at: inout Int) -> UInt64? {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while at < bytes.count, shift < 64 {

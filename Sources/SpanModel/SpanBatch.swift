@@ -32,6 +32,10 @@ public struct SpanEntry: Sendable, Equatable {
     /// What `sender` holds where the source cannot tell (UDP).
     public static let unknownSender = UInt32.max
 
+    /// Of no span.
+    public static let none = SpanEntry(
+        offset: 0, length: 0, resourceLength: 0, scopeLength: 0, receivedAt: 0, traceHash: 0, sender: unknownSender, source: 0)
+
     /// An entry as the parser makes it.
     public init(
         offset: UInt32, length: UInt32, resourceLength: UInt32, scopeLength: UInt32, receivedAt: UInt64, traceHash: UInt64,

@@ -93,8 +93,11 @@ public struct SpanFields {
     /// A reader's own pass over `message` begins here; it hands each field to `take`.
     init(unread message: UnsafeRawBufferPointer) { self.message = message }
 
-    /// Reads the next field of the message.
+    /// Counts an attribute that a reader's own pass reads itself.
     @inline(__always)
+    mutating func countAttribute() { attributeCount &+= 1 }
+
+    /// Reads the next field of the message.
     mutating func take(_ field: ProtobufField) {
         switch (field.number, field.type) {
         case (1, .bytes): traceID = field.bytes
@@ -153,6 +156,16 @@ public struct Messages: Sequence, IteratorProtocol {
         }
         return nil
     }
+
+    /// The next value as a `KeyValue`: its key, and its value's `AnyValue` message.
+    @inline(__always)
+    mutating func nextPair() -> (key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)? {
+        while true {
+            if field < 16, let pair = reader.nextUsualPair(of: UInt8(field)) { return pair }
+            guard let next = reader.next() else { return nil }
+            if next.number == field, next.type == .bytes { return RawPair.read(next.bytes) }
+        }
+    }
 }
 
 /// The key-value pairs of one repeated `KeyValue` field of a message.
@@ -164,16 +177,17 @@ public struct KeyValues: Sequence, IteratorProtocol {
 
     /// The next pair: the key in UTF-8, and its value (`.null` where it has none).
     public mutating func next() -> (key: UnsafeRawBufferPointer, value: RawValue)? {
-        guard let pair = messages.next() else { return nil }
-        var (key, value) = (UnsafeRawBufferPointer.empty, RawValue.null)
-        for field in ProtobufReader(pair) where field.type == .bytes {
-            switch field.number {
-            case 1: key = field.bytes
-            case 2: value = RawValue(anyValue: field.bytes)
-            default: continue
-            }
+        guard let (key, value) = messages.nextPair() else { return nil }
+        return (key, RawValue(anyValue: value))
+    }
+
+    /// The last value of a key; nil where the key is not there, `.null` where it has no value. Reads no other value.
+    public func last(_ key: UnsafeRawBufferPointer) -> RawValue? {
+        var (messages, found) = (messages, UnsafeRawBufferPointer?.none)
+        while let (name, value) = messages.nextPair() {
+            if name.equals(key) { found = value }
         }
-        return (key, value)
+        return found.map { RawValue(anyValue: $0) }
     }
 
     /// The value of the first of `keys` that is there; of a repeated key its last value. One pass, however many keys.
@@ -206,14 +220,15 @@ public enum RawValue {
 
     /// Reads an `AnyValue` message: the last of its oneof's fields counts, none at all is null.
     public init(anyValue message: UnsafeRawBufferPointer) {
-        // Most values are one short field that fills the message: a string, or a small number.
-        if message.count >= 2, message[1] < 0x80 {
-            if message[0] == 1 << 3 | WireType.bytes.rawValue, Int(message[1]) == message.count - 2 {
-                self = .string(UnsafeRawBufferPointer(rebasing: message[2...]))
+        // Most values are one field that fills the message: a string, or a number.
+        if message.count >= 2 {
+            var at = 1
+            if message[0] == 1 << 3 | WireType.bytes.rawValue, let length = readVarint(message, at: &at), length == message.count - at {
+                self = .string(UnsafeRawBufferPointer(rebasing: message[at...]))
                 return
             }
-            if message[0] == 3 << 3, message.count == 2 {
-                self = .int(Int64(message[1]))
+            if message[0] == 3 << 3, let value = readVarint(message, at: &at), at == message.count {
+                self = .int(Int64(bitPattern: value))
                 return
             }
         }
@@ -240,12 +255,13 @@ public enum RawValue {
 
 extension UnsafeRawBufferPointer {
     /// No bytes.
-    static var empty: Self { Self(start: nil, count: 0) }
+    @usableFromInline static var empty: Self { Self(start: nil, count: 0) }
 
     /// Whether the bytes are those of `text`.
     func equals(_ text: StaticString) -> Bool { text.withUTF8Buffer { equals(UnsafeRawBufferPointer($0)) } }
 
     /// Whether the bytes are the same as `other`'s.
+    @inline(__always)
     func equals(_ other: UnsafeRawBufferPointer) -> Bool {
         guard count == other.count else { return false }
         guard let one = baseAddress, let two = other.baseAddress else { return true }

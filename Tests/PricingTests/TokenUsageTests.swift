@@ -20,6 +20,23 @@ struct TokenUsageTests {
         #expect(try smallBook().cost(Asked(provider: "alpha", response: "one", usage: usage)) == cost)
     }
 
+    @Test(
+        "what is read and made, and nothing else, costs by the short way what it costs by the long one",
+        arguments: 1...5 as ClosedRange<UInt64>)
+    func plain(seed: UInt64) throws {
+        var rng = SeededRandom(seed: seed)
+        for _ in 0..<1_000 {
+            func count() -> Int64? { [nil, -1, 0, .max, Int64.random(in: 0...1 << 40, using: &rng)].randomElement(using: &rng) ?? nil }
+            let usage = TokenUsage(input: count(), output: count())
+            let prices = Prices(input: UInt64.random(in: 0...1 << 59, using: &rng)) { _ in UInt64.random(in: 0...1 << 59, using: &rng) }
+            let (input, output) = try #require(usage.plain)
+            #expect(prices.cost(input: input, output: output) == prices.cost(of: TokenParts(usage)), "seed \(seed): \(usage)")
+            var partial = usage
+            partial.reasoning = 0
+            #expect(partial.plain == nil)
+        }
+    }
+
     @Test("writes for an hour have their own price, those for five minutes theirs")
     func writes() throws {
         var usage = TokenUsage(input: 100, output: 0, cacheWrite: 50)

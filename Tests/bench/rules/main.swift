@@ -1,5 +1,6 @@
 // Measures what rules cost a span, in nanoseconds of processor time: routes, prices, what a destination's form costs.
 //     make bench-rules
+// and for a profiler one case alone, few times: rules-bench ROUNDS cost|routes|forms
 import Glibc
 import Intake
 import Pipeline
@@ -66,7 +67,8 @@ func processorNanoseconds() -> Double {
 let spans = batch()
 let rounds = CommandLine.arguments.count > 1 ? Int(CommandLine.arguments[1]) ?? 400 : 400
 
-func measure(_ name: String, _ work: (Int64) -> Void) {
+func measure(_ name: String, as word: String, _ work: (Int64) -> Void) {
+    guard CommandLine.arguments.count < 3 || CommandLine.arguments[2] == word else { return }
     for round in 0..<20 { work(Int64(round) * 256 + 1) }
     var best = Double.infinity
     for pass in 0..<5 {
@@ -81,14 +83,14 @@ func segment(_ firstID: Int64) -> Segment { Segment(firstID: firstID, payload: s
 
 print("a span of \(spans.payload.count / spans.count) bytes; best of 5")
 let priced = Router(try rules(""))
-measure("its cost is told and written, no routes") { _ = priced.route(segment($0)) }
+measure("its cost is told and written, no routes", as: "cost") { _ = priced.route(segment($0)) }
 let routed = Router(try rules(routes))
-measure("ten routes for five destinations, cost included") { first in
+measure("ten routes for five destinations, cost included", as: "routes") { first in
     let segment = routed.route(segment(first))
     for index in 0..<256 { for destination in 0..<5 { precondition(segment.decision(index, for: destination).kind != .dropped) } }
 }
 let forming = Router(try rules(transformed))
-measure("one route: set, remove, and redaction of every text") { first in
+measure("one route: set, remove, and redaction of every text", as: "forms") { first in
     let segment = forming.route(segment(first))
     for index in 0..<256 { _ = forming.form(SpanView(segment: segment.segment, index: index), by: segment.decision(index, for: 0)) }
 }
