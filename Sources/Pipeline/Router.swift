@@ -300,6 +300,7 @@ public final class RoutedSegment {
     /// What becomes of the span at this place of the segment on the way to a destination.
     public func decision(_ index: Int, for destination: Int) -> RouteDecision {
         if let constant = rules.constant(for: destination) { return constant }
+        if rules.words == 1 { return rules.decision(matched[index], sampledOut[index], for: destination) }
         let range = index * rules.words..<(index + 1) * rules.words
         return matched.withUnsafeBufferPointer { matched in
             sampledOut.withUnsafeBufferPointer { sampledOut in

@@ -92,6 +92,16 @@ public final class Rules: Sendable {
         return RouteDecision(.filtered)
     }
 
+    /// As above for up to 64 routes, whose bits are one word.
+    func decision(_ matched: UInt64, _ sampledOut: UInt64, for destination: Int) -> RouteDecision {
+        let (sending, dropping) = (matched & masks[destination][0], matched & drops[0])
+        if sending != 0 {
+            let isOut = sampledOut & sending & (0 &- sending) != 0
+            return RouteDecision(isOut ? .sampled : .deliver, by: sending.trailingZeroBitCount)
+        }
+        return dropping != 0 ? RouteDecision(.dropped, by: dropping.trailingZeroBitCount) : RouteDecision(.filtered)
+    }
+
     private static func first(_ matched: UnsafeBufferPointer<UInt64>, _ mask: [UInt64]) -> Int? {
         for word in 0..<mask.count {
             let both = matched[word] & mask[word]

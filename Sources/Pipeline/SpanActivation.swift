@@ -48,8 +48,8 @@ final class SpanActivation: Activation {
     private func forget() {
         current = nil
         guard known != 0 else { return }
-        if known & SpanVariable.attributes.bit != 0 { attributes.pairs = nil }
-        if known & SpanVariable.resource.bit != 0 { resource.pairs = nil }
+        if known & SpanVariable.attributes.bit != 0 { attributes.forget() }
+        if known & SpanVariable.resource.bit != 0 { resource.forget() }
         if known & SpanVariable.metadata.bit != 0 { metadata = nil }
         known = 0
         guard !texts.isEmpty else { return }
@@ -115,10 +115,10 @@ final class SpanActivation: Activation {
         case .finishReasons: return finishReasons.refill { add in for reason in llm.finishReasons { add(text(reason)) } }
         case .tools: return tools.refill { add in for name in llm.toolsCalled { add(text(name)) } }
         case .attributes:
-            attributes.pairs = llm.span.attributes
+            attributes.show(llm)
             return attributes.view
         case .resource:
-            resource.pairs = llm.parts.resourceAttributes
+            resource.show(llm.parts.resourceAttributes)
             return resource.view
         case .metadata:
             let map = NamedMap(llm.metadata)
@@ -225,16 +225,23 @@ private final class NamedMap: MapValue {
     }
 }
 
-/// Attributes where they lie; of a repeated key the last counts. Looking one up passes over them all: expressions name a few.
+/// Attributes where they lie; of a repeated key the last counts. A span's are looked up in what the pass over it has noted, a resource's by
+/// a pass over them: expressions name a few.
 private final class AttributeMap: MapValue {
     private var keys: [UnsafeRawBufferPointer]?
-    var pairs: KeyValues? { didSet { keys = nil } }
+    private var pairs: KeyValues?
+    private var llm: LLMFields?
+
+    func show(_ llm: LLMFields) { (self.llm, pairs) = (llm, llm.span.attributes) }
+    func show(_ pairs: KeyValues) { self.pairs = pairs }
+    func forget() { (keys, pairs, llm) = (nil, nil, nil) }
 
     override var count: Int { allKeys.count }
 
     override func value(for key: Value, in arena: inout Arena) -> Value? {
-        guard case .string(let name) = key, let pairs else { return nil }
-        return pairs.last(name).map { Value($0, in: &arena) }
+        guard case .string(let name) = key else { return nil }
+        let found = if let llm { llm.attribute(name) } else { pairs?.last(name) }
+        return found.map { Value($0, in: &arena) }
     }
 
     override func key(at index: Int, in arena: inout Arena) -> Value { .string(allKeys[index]) }

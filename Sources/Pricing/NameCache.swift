@@ -20,6 +20,9 @@ struct NameCache {
 
     private struct Slot {
         var hash: UInt64 = 0
+        /// Of the four names, 16 bits each, so that no two calls with other names are taken for one another.
+        var lengths: UInt64 = 0
+        /// The names, one behind the other.
         var key: [UInt8] = []
         var found = FoundPrices()
     }
@@ -35,7 +38,8 @@ struct NameCache {
         guard call.nameBytes <= Self.keyBytesMax else { return nil }
         let hash = call.hash(seed: seed)
         let first = Int(hash % UInt64(Self.sets)) * Self.ways
-        for index in first..<first + Self.ways where slots[index].hash == hash && call.hasNames(slots[index].key) {
+        for index in first..<first + Self.ways
+        where slots[index].hash == hash && slots[index].lengths == call.nameLengths && call.hasNames(slots[index].key) {
             return slots[index].found
         }
         return nil
@@ -45,7 +49,7 @@ struct NameCache {
         guard call.nameBytes <= Self.keyBytesMax, self.found(call) == nil else { return }
         let hash = call.hash(seed: seed)
         let set = Int(hash % UInt64(Self.sets))
-        slots[set * Self.ways + Int(next[set])] = Slot(hash: hash, key: call.key, found: found)
+        slots[set * Self.ways + Int(next[set])] = Slot(hash: hash, lengths: call.nameLengths, key: call.key, found: found)
         next[set] = (next[set] + 1) % UInt8(Self.ways)
     }
 
@@ -61,16 +65,14 @@ struct NameCache {
 extension PricedCall {
     fileprivate var nameBytes: Int { provider.count + responseModel.count + requestModel.count + serverAddress.count }
 
-    /// The names, each with its length in front: no two calls with other names have the same.
-    fileprivate var key: [UInt8] {
-        var key: [UInt8] = []
-        for name in [provider, responseModel, requestModel, serverAddress] {
-            withUnsafeBytes(of: UInt16(truncatingIfNeeded: name.count)) { key.append(contentsOf: $0) }
-            key.append(contentsOf: name)
-        }
-        return key
+    fileprivate var nameLengths: UInt64 {
+        func length(_ name: UnsafeRawBufferPointer) -> UInt64 { UInt64(UInt16(truncatingIfNeeded: name.count)) }
+        return length(provider) << 48 | length(responseModel) << 32 | length(requestModel) << 16 | length(serverAddress)
     }
 
+    fileprivate var key: [UInt8] { [UInt8](provider) + responseModel + requestModel + serverAddress }
+
+    /// Whether the names are those of a key, whose lengths are theirs.
     fileprivate func hasNames(_ key: [UInt8]) -> Bool {
         key.withUnsafeBytes { key in
             var at = 0
@@ -79,13 +81,12 @@ extension PricedCall {
         }
     }
 
+    @inline(__always)
     private static func take(_ name: UnsafeRawBufferPointer, _ at: inout Int, _ key: UnsafeRawBufferPointer) -> Bool {
-        guard at + 2 + name.count <= key.count, Int(key.loadUnaligned(fromByteOffset: at, as: UInt16.self)) == name.count else {
-            return false
-        }
-        let begin = at + 2
-        at = begin + name.count
-        guard let known = key.baseAddress, let asked = name.baseAddress else { return name.isEmpty }
+        guard let known = key.baseAddress, let asked = name.baseAddress, !name.isEmpty else { return name.isEmpty }
+        let begin = at
+        at += name.count
+        guard at <= key.count else { return false }
         return memcmp(known + begin, asked, name.count) == 0
     }
 

@@ -42,10 +42,31 @@ public struct LLMFields {
         return note == 0 ? nil : text(noted: note)
     }
 
+    /// The last value of any attribute; nil where the span has none of this key, `.null` where it has no value.
+    public func attribute(_ key: UnsafeRawBufferPointer) -> RawValue? {
+        let notes = pass.pointee.notes
+        if let ordinal = KnownNameTable.shared.find(key) {
+            // Without a note it is absent or null, which the span itself tells.
+            if notes[ordinal] != 0 { return RawValue(anyValue: bytes(noted: notes[ordinal])) }
+        } else if pass.pointee.otherCount <= LLMPass.othersMax {
+            for other in (0..<pass.pointee.otherCount).reversed() {
+                let place = LLMPass.knownCount + 2 * other
+                guard Int(notes[place] >> 32) == key.count, bytes(noted: notes[place]).equals(key) else { continue }
+                return RawValue(anyValue: bytes(noted: notes[place + 1]))
+            }
+            return nil
+        }
+        return span.attributes.last(key)
+    }
+
+    private func bytes(noted note: UInt64) -> UnsafeRawBufferPointer {
+        let offset = Int(UInt32(truncatingIfNeeded: note))
+        return UnsafeRawBufferPointer(rebasing: parts.span[offset..<offset + Int(note >> 32)])
+    }
+
     @inline(never)
     private func value(noted note: UInt64) -> RawValue? {
-        let offset = Int(UInt32(truncatingIfNeeded: note))
-        let value = RawValue(anyValue: UnsafeRawBufferPointer(rebasing: parts.span[offset..<offset + Int(note >> 32)]))
+        let value = RawValue(anyValue: bytes(noted: note))
         if case .null = value { return nil }
         return value
     }

@@ -5,13 +5,20 @@ struct LLMPass {
     @usableFromInline let parts: SpanParts
     private(set) var families = NameFamilies()
     /// For each known name where its `AnyValue` lies in the span's message (offset in the low half, length in the high); 0 where it is not.
+    /// Behind them, for each attribute of no known name, up to `othersMax`: where its key lies, and where its value.
     let notes: UnsafeMutablePointer<UInt64>
+    /// How many attributes have no known name.
+    private(set) var otherCount = 0
     let resource: UnsafeMutablePointer<ResourceMembers>
 
-    /// How many notes a pass takes.
-    @usableFromInline static let noteCount = KnownName.count
+    /// As many attributes of other names are noted.
+    static let othersMax = 32
+    /// The notes of known names.
+    @usableFromInline static let knownCount = KnownName.count
+    /// All notes.
+    @usableFromInline static let noteCount = knownCount + 2 * othersMax
 
-    /// `notes` has room for `noteCount` of them, all 0; `resource` is that of this span. Both outlive the pass.
+    /// `notes` has room for `noteCount` of them, the first `knownCount` 0; `resource` is that of this span. Both outlive the pass.
     @usableFromInline
     init(_ parts: SpanParts, notes: UnsafeMutablePointer<UInt64>, resource: UnsafeMutablePointer<ResourceMembers>) {
         span = SpanFields(unread: parts.span)
@@ -41,6 +48,12 @@ struct LLMPass {
             notes[ordinal] = Self.note(value, in: parts.span)
         } else {
             families.note(key)
+            if otherCount < Self.othersMax {
+                let place = Self.knownCount + 2 * otherCount
+                notes[place] = Self.note(key, in: parts.span)
+                notes[place + 1] = Self.note(value, in: parts.span)
+            }
+            otherCount += 1
         }
     }
 
@@ -89,8 +102,8 @@ extension SpanParts {
         members.enter(resource)
         return try withUnsafeMutablePointer(to: &members) { members in
             try withUnsafeTemporaryAllocation(of: UInt64.self, capacity: LLMPass.noteCount) { notes in
-                notes.initialize(repeating: 0)
                 guard let base = notes.baseAddress else { preconditionFailure("an allocation without an address") }
+                base.initialize(repeating: 0, count: LLMPass.knownCount)
                 var pass = LLMPass(self, notes: base, resource: members)
                 return try withUnsafePointer(to: &pass) { try body(LLMFields($0)) }
             }

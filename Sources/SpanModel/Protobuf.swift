@@ -47,6 +47,12 @@ public struct ProtobufReader: IteratorProtocol, Sequence {
                 return ProtobufField(
                     number: UInt32(tag >> 3), type: .bytes, scalar: 0, bytes: UnsafeRawBufferPointer(rebasing: buffer[start..<at]))
             }
+            // Every span has two times.
+            if tag & 0x87 == WireType.fixed64.rawValue, tag >= 8, buffer.count - at >= 9 {
+                let value = UInt64(littleEndian: buffer.loadUnaligned(fromByteOffset: at + 1, as: UInt64.self))
+                at += 9
+                return ProtobufField(number: UInt32(tag >> 3), type: .fixed64, scalar: value, bytes: .init(start: nil, count: 0))
+            }
         }
         return nextOfAnyForm()
     }

@@ -44,7 +44,7 @@ struct SegmentAdditionTests {
         }
     }
 
-    @Test("each length around the span grows as it must", arguments: [60, 90, 127, 128, 16_300, 16_383, 16_384, 2_097_000, 2_097_152])
+    @Test("each length around the span grows as it must", arguments: [60, 90, 127, 128, 16_300, 16_350, 16_384])
     func borders(length: Int) {
         for shift in 0..<40 {
             var span = TestSpan.vector
