@@ -136,7 +136,8 @@ def test_a_destination_that_refuses_connections(
     port = make_front(None)
     daemon = start(make_daemon, healthy, {"endpoint": port.url})
     spans = assert_others_are_served(daemon, healthy)
-    target.wait_for(20)
+    # Until the daemon knows of it, which is more than that they have arrived.
+    eventually(lambda: daemon.counted("tracefwd_spans_total", destination="bad", outcome="delivered") == 20)
     port.refuse()
     spans += assert_others_are_served(daemon, healthy)
     assert_trouble_is_shown(daemon, {"breaker_open"}, "Failed to connect to 127.0.0.1")
