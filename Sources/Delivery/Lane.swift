@@ -171,10 +171,15 @@ final class Lane {
         guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit,
             now >= max(notBefore, rate.opensAt, sharedOpensAt(now: now))
         else { return false }
+        return permitsProbe(now: now) && (hold == nil || ownFlights == 0)
+    }
+
+    /// Whether what holds it up, if anything does, lets a probe go now.
+    func permitsProbe(now: UInt64) -> Bool {
         switch hold {
-        case nil: return true
-        case .user, .disabled: return false
-        case .platform(_, _, _, let probeAt, _): return now >= probeAt && ownFlights == 0
+        case nil: true
+        case .user, .disabled: false
+        case .platform(_, _, _, let probeAt, _): now >= probeAt
         }
     }
 

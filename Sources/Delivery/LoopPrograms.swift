@@ -44,7 +44,7 @@ extension Loop {
         let other = flight.handedTo.flatMap { self.lane($0) }
         // Meanwhile it was stopped, or the rules are others: then it is as if nobody had asked.
         let isStale = if case .log(let spans) = batch.spans { lane.isStale(spans) } else { false }
-        guard mayStart, !lane.removed, lane.seekTarget == nil, lane.hold == nil, lane.spec.settings.isEnabled, !isStale,
+        guard mayStart, !lane.removed, lane.seekTarget == nil, lane.permitsProbe(now: now), lane.spec.settings.isEnabled, !isStale,
             preparation.rules === router.rules, (flight.handedTo == nil) == (other == nil)
         else {
             lane.breaker.probeInconclusive(now: now)
@@ -78,9 +78,10 @@ extension Loop {
         // Spans that have no answer are dead letters; the others are batches of their own, and asked for again.
         lane.breaker.probeInconclusive(now: now)
         func part(_ offsets: Range<Int>) -> Batch { batch.part(offsets, suspect: false, deliveriesSeen: batch.deliveriesSeen) }
+        // A letter that is left out stays one; what the log has is settled when its part is sent.
+        if !batch.isOfLog { failed += discarded.map { ($0, "exec", "the route's program leaves it out") } }
         var from = 0
-        for (offset, reason, detail) in failed + (batch.isOfLog ? [] : discarded.map { ($0, "exec", "the route's program leaves it out") })
-        {
+        for (offset, reason, detail) in failed.sorted(by: { $0.offset < $1.offset }) {
             if from < offset { lane.waiting.append(part(from..<offset)) }
             bury(part(offset..<offset + 1), lane, reason: reason, status: 0, detail: detail)
             from = offset + 1

@@ -107,6 +107,37 @@ struct ExecTests {
         try world.checkBooks()
     }
 
+    @Test("of letters that are replayed together some go, some are left out and some have no answer; each is one of them")
+    func mixedLetters() async throws {
+        let world = try world(rules(ShellProgram.lines("echo nonsense")))
+        append(world, 8)
+        try await world.runWithPrograms()
+        #expect(try world.letters().count == 8)
+        let each = #"case "$l" in *'"name":"'[25]'"'*) echo null;; *'"name":"'[37]'"'*) echo nonsense;; *) printf '%s\n' "$l";; esac"#
+        try world.reload(world.specs, rules: rules(ShellProgram.lines(each)))
+        let consumer = try world.consumer().id
+        #expect(try world.log.replay(consumer: consumer, DeadLetterFilter()) == 8)
+        world.loop.lettersChanged(consumer)
+        for _ in 0..<20 { try await world.runWithPrograms() }
+        #expect(world.wire.taken["a"] == [1: 1, 4: 1, 6: 1, 8: 1])
+        let letters = try world.letters().sorted { $0.span < $1.span }
+        #expect(letters.map(\.span) == [2, 3, 5, 7] && letters.map(\.reason) == ["exec", "exec_answer", "exec", "exec_answer"])
+        try world.checkBooks()
+    }
+
+    @Test("a refused key pauses the destination, and the probe after a minute goes through the program too")
+    func probe() async throws {
+        let world = try world(rules(["/bin/cat"]))
+        world.wire.script = { [wire = world.wire] _ in wire.sentCount < 2 ? .status(401) : .status(200) }
+        append(world, 3)
+        try await world.runWithPrograms()
+        #expect(taken(world).isEmpty && world.loop.status()[0].state == .paused)
+        try await world.runWithPrograms(.seconds(70))
+        try await world.runWithPrograms()
+        #expect(taken(world) == [1, 2, 3])
+        try world.checkSettled()
+    }
+
     @Test("with on_error: keep it goes on as it is")
     func keeps() async throws {
         let world = try world(rules(ShellProgram.but("2", "echo nonsense"), keeps: true))
