@@ -210,6 +210,7 @@ struct ExecRunnerTests {
     func endlessFlood() throws {
         let desk = Desk()
         let runner = runner(["/bin/sh", "-c", "yes 'a line' >&2 & exec cat"], desk)
+        _ = try desk.wait { news in news.contains { if case .said = $0 { true } else { false } } ? true : nil }
         runner.ask(1, spans(50))
         #expect(try desk.answers() == (1...50).map(String.init))
         runner.stop()
