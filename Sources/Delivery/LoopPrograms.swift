@@ -43,8 +43,7 @@ extension Loop {
         let batch = flight.batch
         let other = flight.handedTo.flatMap { self.lane($0) }
         // Meanwhile it was stopped, or the rules are others: then it is as if nobody had asked.
-        let isStale = if case .log(let spans) = batch.spans { lane.isStale(spans) } else { false }
-        guard mayStart, !lane.removed, lane.seekTarget == nil, lane.permitsProbe(now: now), lane.spec.settings.isEnabled, !isStale,
+        guard mayStart, !lane.removed, lane.seekTarget == nil, lane.permitsProbe(now: now), lane.spec.settings.isEnabled,
             preparation.rules === router.rules, (flight.handedTo == nil) == (other == nil)
         else {
             lane.breaker.probeInconclusive(now: now)
