@@ -25,10 +25,8 @@ final class FolderWatch: Sendable {
         descriptor = inotify_init1(Int32(IN_CLOEXEC))
         guard descriptor >= 0 else { return nil }
         watch = inotify_add_watch(descriptor, SystemDisk.directory(of: file), Self.changes | Self.folderGone | UInt32(IN_ONLYDIR))
-        guard watch >= 0 else {
-            close(descriptor)
-            return nil
-        }
+        // `deinit` closes it from here on, where there is none too.
+        guard watch >= 0 else { return nil }
         let handle = startThread(name: "spool-folder") { [self] in
             while true {
                 let seen = look(for: name)

@@ -100,10 +100,8 @@ final class SpoolLock: DiskLock {
     init(_ path: String, of spool: String) throws(SpoolError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw .directory(path: path, errno: errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw .locked(path: spool)
-        }
+        // `deinit` closes it from here on, where this throws too.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .locked(path: spool) }
     }
 
     deinit { close(descriptor) }

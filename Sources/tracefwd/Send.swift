@@ -161,8 +161,8 @@ final class UnixClient {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
         }
         guard code == 0 else {
+            // `deinit` closes it.
             let reason = String(cString: strerror(errno))
-            close(descriptor)
             throw Failure(
                 "\(path): \(reason); is the daemon running (tracefwd run, systemctl status tracefwd), and may you use its socket?")
         }
