@@ -23,16 +23,28 @@ public struct SQLiteError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String { "\(message) (SQLite \(code)) during \(during)" }
 }
 
+/// How much of the WAL lies in the database file too.
+struct WALCopy: Sendable, Equatable {
+    /// Pages in the WAL.
+    var frames = 0
+    /// The first of them that were copied.
+    var copied = 0
+
+    /// Those that were not.
+    var left: Int { frames - copied }
+}
+
 /// One SQLite connection, with its prepared statements. It stays on the thread that opened it; nothing of it is Sendable.
 final class Database {
     let handle: OpaquePointer
     private var statements: [String: Statement] = [:]
-    /// Frames of the WAL in use. The file keeps the length it once had, so its size does not tell.
-    private(set) var walFrames = 0
+    /// The WAL as the last commit, and the last copy that was told of, left it. Its file keeps the length it once had, so its size does not tell.
+    private(set) var wal = WALCopy()
 
-    /// `vfs` is nil for the system's own; the simulator passes a faulty one.
-    init(path: String, readOnly: Bool, vfs: String? = nil) throws(SQLiteError) {
+    /// `vfs` is nil for the system's own; the simulator passes a faulty one. `gathersWAL`: for the one that writes most, see `tracefwd_wal_vfs`.
+    init(path: String, readOnly: Bool, vfs base: String? = nil, gathersWAL: Bool = false) throws(SQLiteError) {
         var opened: OpaquePointer?
+        let vfs = gathersWAL ? tracefwd_wal_vfs(base).map { String(cString: $0) } ?? base : base
         let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         // SQLITE_OPEN_URI is for `attach`.
         let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI, vfs)
@@ -57,16 +69,25 @@ final class Database {
     /// The file bears another name by now, or none: nothing is done to it, nor to what bears its name, when the connection ends.
     func leaveFiles() { _ = tracefwd_sqlite_leave_wal(handle) }
 
-    /// Keeps `walFrames` from now on. SQLite has one hook, and `PRAGMA wal_autocheckpoint` takes it: to be called after that.
+    /// Keeps `wal` from now on. SQLite has one hook, and `PRAGMA wal_autocheckpoint` takes it: to be called after that.
     func countFrames() {
         let count: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32 = {
             context, _, _, frames in
             guard let context else { return SQLITE_OK }
-            Unmanaged<Database>.fromOpaque(context).takeUnretainedValue().walFrames = Int(frames)
+            Unmanaged<Database>.fromOpaque(context).takeUnretainedValue().committed(frames: Int(frames))
             return SQLITE_OK
         }
         sqlite3_wal_hook(handle, count, Unmanaged.passUnretained(self).toOpaque())
     }
+
+    private func committed(frames: Int) {
+        // A commit adds frames: where there are not more than before, it has begun the WAL anew.
+        if frames <= wal.frames { wal.copied = 0 }
+        wal.frames = frames
+    }
+
+    /// Another connection has copied this much of the WAL.
+    func noteCopied(_ frames: Int) { wal.copied = max(wal.copied, min(frames, wal.frames)) }
 
     /// Adds another file to this connection, of which it can do no more than read.
     func attach(_ path: String, as name: String, vfs: String? = nil) throws(SQLiteError) {
@@ -172,17 +193,36 @@ final class Database {
     /// Copies the WAL into the database file. True where all of it could be copied (no reader held it); who reads is waited for only as long
     /// as `milliseconds`, since acks wait meanwhile.
     func checkpoint(_ kind: Checkpoint, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
+        guard let copy = try copyWAL(kind, waitingFor: milliseconds) else { return false }
+        let isWhole = copy.frames == copy.copied
+        // The next commit begins the WAL anew.
+        wal = isWhole && kind != .passive ? WALCopy() : copy
+        return isWhole
+    }
+
+    /// The same, and how far it has come; nil where somebody else was at it, or where those who read were not done in time.
+    func copyWAL(_ kind: Checkpoint, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> WALCopy? {
         Heartbeat.beatHere()
         sqlite3_busy_timeout(handle, milliseconds)
         defer { sqlite3_busy_timeout(handle, Self.patience) }
-        var inLog: Int32 = 0
+        var frames: Int32 = 0
         var copied: Int32 = 0
-        let code = sqlite3_wal_checkpoint_v2(handle, nil, kind.mode, &inLog, &copied)
-        if code & 0xff == SQLITE_BUSY { return false }
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, kind.mode, &frames, &copied)
+        if code & 0xff == SQLITE_BUSY { return nil }
         guard code == SQLITE_OK else { throw error(code, "wal_checkpoint") }
-        // All of it copied: the next commit begins the WAL anew.
-        if inLog == copied { walFrames = 0 }
-        return inLog == copied
+        return WALCopy(frames: Int(frames), copied: Int(copied))
+    }
+
+    /// Has the disk take what was written to the database file itself.
+    func syncFile() throws(SQLiteError) {
+        Heartbeat.beatHere()
+        var file: UnsafeMutablePointer<sqlite3_file>?
+        sqlite3_file_control(handle, nil, SQLITE_FCNTL_FILE_POINTER, &file)
+        guard let file, let sync = file.pointee.pMethods?.pointee.xSync else { return }
+        let code = sync(file, SQLITE_SYNC_NORMAL)
+        guard code == SQLITE_OK else {
+            throw SQLiteError(code: code, message: String(cString: sqlite3_errstr(code)), during: "fsync of the database file")
+        }
     }
 
     /// Rows changed by the last statement.

@@ -60,6 +60,10 @@ final class LogFile {
     /// What was mended when the file was opened, or since.
     private(set) var repair: SpoolRepair?
     private var files = Files()
+    /// Consumers that were moved back, and whose letters could not make way yet.
+    private var keepLetters: Set<Int64> = []
+    /// Who copies the WAL beside this connection; without, it copies all of it itself.
+    private let checkpointer: Checkpointer?
     /// Whether the checkpoint that comes first has copied all: before, nothing may be acknowledged.
     private(set) var isCheckpointed: Bool
 
@@ -92,8 +96,8 @@ final class LogFile {
     /// Opens or makes the spool. The first act is a truncating checkpoint: after it every row that was acknowledged lies in the database
     /// file itself, whatever an earlier fsync reported (DESIGN.md section 3). A damaged file is set aside, and what can be read of it goes
     /// on in a fresh one; `beat` is called while that takes its time.
-    init(_ options: SpoolOptions, beat: @escaping () -> Void = {}) throws(SpoolError) {
-        self.options = options
+    init(_ options: SpoolOptions, beat: @escaping () -> Void = {}, checkpointer: Checkpointer? = nil) throws(SpoolError) {
+        (self.options, self.checkpointer) = (options, checkpointer)
         let (disk, path) = (options.disk, options.path)
         try disk.prepare(path)
         lock = try disk.lock(path + ".lock", of: path)
@@ -138,7 +142,7 @@ final class LogFile {
     private static func open(_ options: SpoolOptions, _ witness: Witness?) throws(SpoolError) -> Opened {
         let path = options.path
         let database = try inFile(path) { () throws(SQLiteError) in
-            try Database(path: path, readOnly: false, vfs: options.disk.vfs)
+            try Database(path: path, readOnly: false, vfs: options.disk.vfs, gathersWAL: true)
         }
         try Schema.check(database, path: path)
         let isCheckpointed = try inFile(path) { () throws(SQLiteError) in
@@ -256,6 +260,7 @@ final class LogFile {
     func rebuild(reason: String, beat: @escaping () -> Void) throws(SpoolError) -> SpoolRepair {
         // Whoever takes the database away may take the lock's file along: two daemons must not write.
         try renewLock()
+        checkpointer?.letGo()
         let repair = try Rebuild.run(options, reason: reason, from: database, books: books, beat: beat)
         try reopen()
         self.repair = repair
@@ -265,6 +270,7 @@ final class LogFile {
     /// Somebody took the WAL away under its name: what it holds goes into the file, and a new one is begun. False where somebody reads it:
     /// nothing is done then.
     func replaceWAL() throws(SpoolError) -> Bool {
+        checkpointer?.letGo()
         guard try inFile(options.path, { () throws(SQLiteError) in try database.checkpoint(.truncate, waitingFor: 2_000) }) else {
             return false
         }
@@ -554,8 +560,9 @@ final class LogFile {
     }
 
     /// Dead letters whose spans the log delivers again make way, counted as purged: they would bring them once more. Where the log has a hole
-    /// the letter is all there is, and stays. What the disk fails now is done at the next start; until then such a span may come twice.
+    /// the letter is all there is, and stays. What the disk fails now is tried again; until it is done such a span may come twice.
     private func supersedeLetters(of id: Int64) {
+        keepLetters.remove(id)
         guard let cursor = consumers[id]?.cursor else { return }
         var spans: [Int64] = []
         do throws(SQLiteError) {
@@ -569,7 +576,16 @@ final class LogFile {
                 if !cursor.unsettled(in: span...span).isEmpty { spans.append(span) }
             }
             if !spans.isEmpty { _ = try remove(consumer: id, filter: DeadLetterFilter(spans: spans), as: Self.superseded) }
-        } catch {}
+        } catch {
+            keepLetters.insert(id)
+        }
+    }
+
+    /// Tries again what the disk failed of that. True where there was something.
+    func supersedeLate() -> Bool {
+        let late = keepLetters
+        for id in late { supersedeLetters(of: id) }
+        return !late.isEmpty
     }
 
     /// Letters that made way because the log delivers their spans again.
@@ -667,16 +683,32 @@ final class LogFile {
     /// Bytes of the WAL file.
     var walBytes: Int { disk.size(options.path + "-wal") ?? 0 }
 
-    /// Bytes of the WAL that were not copied into the file yet: a frame is a page and its header.
-    var uncopiedBytes: Int { database.walFrames * (16384 + 24) }
+    /// Bytes of the WAL in use, and of those the ones that were not copied into the file yet: a frame is a page and its header.
+    var usedWALBytes: Int { database.wal.frames * (16384 + 24) }
+    var uncopiedBytes: Int { database.wal.left * (16384 + 24) }
 
     // MARK: Trouble
 
     /// Copies the WAL into the file; see DESIGN.md section 3 for when. True where nothing was left in it.
     func checkpoint(_ kind: Database.Checkpoint, waitingFor milliseconds: Int32 = 100) throws(SQLiteError) -> Bool {
+        checkpointer?.rest()
         let all = try database.checkpoint(kind, waitingFor: milliseconds)
         try measure()
         return all
+    }
+
+    /// Whether somebody copies the WAL into the file while commits go on.
+    var isCopiedBeside: Bool { checkpointer != nil }
+
+    /// Has it copied.
+    func beginCopy() { checkpointer?.begin() }
+
+    /// Whether it is being copied just now.
+    var isCopying: Bool { checkpointer?.isAtWork ?? false }
+
+    /// Takes note of what was copied meanwhile; throws what went wrong with it.
+    func noteCopy() throws(SQLiteError) {
+        if let copy = try checkpointer?.result() { database.noteCopied(copy.copied) }
     }
 
     private var reservePath: String { options.path + ".reserve" }

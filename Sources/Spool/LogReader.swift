@@ -16,6 +16,7 @@ public final class LogReader {
     private let vfs: String?
     private let cache: SegmentCache
     private let generation: Generation
+    private let gate: ReaderGate
     private var opened: Int
     /// Whom a damaged page is reported to, with the generation of the file that it is in.
     private let damaged: @Sendable (SQLiteError, Int) -> Void
@@ -23,10 +24,10 @@ public final class LogReader {
     private static let readAheadBytes = 256 << 10
 
     init(
-        path: String, vfs: String?, cache: SegmentCache, generation: Generation = Generation(),
+        path: String, vfs: String?, cache: SegmentCache, generation: Generation = Generation(), gate: ReaderGate = ReaderGate(),
         damaged: @escaping @Sendable (SQLiteError, Int) -> Void = { _, _ in }
     ) throws(SpoolError) {
-        (self.path, self.vfs, self.cache, self.generation, self.damaged) = (path, vfs, cache, generation, damaged)
+        (self.path, self.vfs, self.cache, self.generation, self.gate, self.damaged) = (path, vfs, cache, generation, gate, damaged)
         opened = generation.current
         database = try inFile(path) { () throws(SQLiteError) in try Self.connect(path, vfs) }
     }
@@ -239,7 +240,7 @@ public final class LogReader {
             let current = generation.current
             if current != opened { (database, opened) = (try Self.connect(path, vfs), current) }
             do throws(SQLiteError) {
-                return try body(database)
+                return try gate.read { () throws(SQLiteError) in try body(database) }
             } catch {
                 if error.isCorrupt { damaged(error, current) }
                 throw error

@@ -15,6 +15,14 @@ enum Schema {
         guard try journalMode(database) == "wal" else {
             throw SQLiteError(code: SQLITE_CANTOPEN, message: "this file system cannot hold a WAL", during: "PRAGMA journal_mode=WAL")
         }
+        try synchronise(database, durability)
+        // Checkpoints are the writer's own decision (SpanLog.swift); the cache holds one large commit.
+        try database.execute(
+            "PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096")
+    }
+
+    /// How much a commit and a checkpoint wait for the disk.
+    static func synchronise(_ database: Database, _ durability: Durability) throws(SQLiteError) {
         let synchronous =
             switch durability {
             case .fsync: "FULL"
@@ -22,9 +30,6 @@ enum Schema {
             case .none: "OFF"
             }
         try database.execute("PRAGMA synchronous=\(synchronous)")
-        // Checkpoints are the writer's own decision (SpanLog.swift); the cache holds one large commit.
-        try database.execute(
-            "PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096")
     }
 
     private static func journalMode(_ database: Database) throws(SQLiteError) -> String {

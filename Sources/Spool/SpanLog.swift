@@ -117,17 +117,18 @@ public final class SpanLog: Sendable {
     }
 
     /// Opens or makes the spool and starts its writer. Returns after the checkpoint that every start begins with.
-    /// `beat` is called on the writer's thread as it gets on, while it opens or mends a file too; `heartbeat` is the part that the thread is.
+    /// `beat` is called on the writer's thread as it gets on, while it opens or mends a file too; `heartbeats` has the parts that the threads
+    /// are registered with, by their names.
     public convenience init(
-        _ options: SpoolOptions, clock: Clock = .system, heartbeat: Heartbeat? = nil, beat: @escaping @Sendable () -> Void = {}
+        _ options: SpoolOptions, clock: Clock = .system, heartbeats: Heartbeats? = nil, beat: @escaping @Sendable () -> Void = {}
     ) throws(SpoolError) {
-        try self.init(options, clock: clock, heartbeat: heartbeat, beat: beat, turnedByCaller: false)
+        try self.init(options, clock: clock, heartbeats: heartbeats, beat: beat, turnedByCaller: false)
     }
 
     /// `turnedByCaller`: no thread is started. Whatever waits turns the writer instead, and `turn` does where nobody waits, so that all that
     /// happens is decided by who calls what, and can happen again.
     init(
-        _ options: SpoolOptions, clock: Clock, heartbeat: Heartbeat? = nil, beat: @escaping @Sendable () -> Void, turnedByCaller: Bool
+        _ options: SpoolOptions, clock: Clock, heartbeats: Heartbeats? = nil, beat: @escaping @Sendable () -> Void, turnedByCaller: Bool
     ) throws(SpoolError) {
         (self.options, self.clock) = (options, clock)
         let shared = WriterShared(cacheBytesMax: options.cacheBytesMax)
@@ -139,10 +140,18 @@ public final class SpanLog: Sendable {
             return
         }
         let opened = Monitor<Result<Void, SpoolError>?>(nil)
-        let thread = startThread(name: "spool", stackBytes: 1 << 20, heartbeat: heartbeat) {
+        let thread = startThread(name: "spool", stackBytes: 1 << 20, heartbeat: heartbeats?.register("spool")) {
             let writer: Writer
             do throws(SpoolError) {
-                writer = try Writer(options, queue: queue, shared: shared, clock: clock, beat: beat)
+                // Where nothing waits for the disk, a second thread would only take the pages to another core.
+                let checkpointer =
+                    options.durability == .none
+                    ? nil
+                    : Checkpointer(options, heartbeat: heartbeats?.register("checkpoint")) {
+                        queue.withLock { $0.hasCopied = true }
+                        queue.broadcast()
+                    }
+                writer = try Writer(options, queue: queue, shared: shared, clock: clock, beat: beat, checkpointer: checkpointer)
             } catch {
                 opened.withLock { $0 = .failure(error) }
                 opened.broadcast()
@@ -339,7 +348,7 @@ public final class SpanLog: Sendable {
 
     /// A reader for one thread, on a connection of its own that cannot write.
     public func reader() throws(SpoolError) -> LogReader {
-        try LogReader(path: options.path, vfs: options.disk.vfs, cache: shared.cache, generation: shared.generation) {
+        try LogReader(path: options.path, vfs: options.disk.vfs, cache: shared.cache, generation: shared.generation, gate: shared.gate) {
             [queue, shared] error, generation in
             // Not what is told of a file that was replaced since.
             queue.withLock { if generation == shared.generation.current { $0.damage = $0.damage ?? error } }

@@ -22,6 +22,8 @@ struct WriterQueue: Sendable {
     /// Whether somebody tells when the files are taken away; and whether he has, and nobody has looked since.
     var isWatched = false
     var isTouched = false
+    /// Whether a pass of the checkpointer has ended.
+    var hasCopied = false
 }
 
 /// What the writer shows to other threads.
@@ -30,6 +32,7 @@ final class WriterShared: Sendable {
     let observers = Mutex<[@Sendable (SpoolEvent) -> Void]>([])
     let cache: SegmentCache
     let generation = Generation()
+    let gate = ReaderGate()
 
     init(cacheBytesMax: Int) { cache = SegmentCache(bytesMax: cacheBytesMax) }
 
@@ -66,6 +69,8 @@ final class Writer {
     private var agesAt: UInt64? = 0
     private var lookedAt: UInt64 = 0
     private var checkpointAt: UInt64 = 0
+    /// Bytes of the WAL in use when the checkpointer was last asked to copy it.
+    private var followedTo = 0
     /// When there is something to do though nobody asks, as the last turn saw it.
     private var wakesAt: UInt64?
 
@@ -105,12 +110,13 @@ final class Writer {
     /// room for: on a full disk the copy must still be possible.
     private let checkpointBytes: Int
 
-    /// Opens the file, with the checkpoint that every start begins with.
+    /// Opens the file, with the checkpoint that every start begins with. `checkpointer` is nil where this thread is to do all by itself.
     init(
-        _ options: SpoolOptions, queue: Monitor<WriterQueue>, shared: WriterShared, clock: Clock, beat: @escaping @Sendable () -> Void
+        _ options: SpoolOptions, queue: Monitor<WriterQueue>, shared: WriterShared, clock: Clock, beat: @escaping @Sendable () -> Void,
+        checkpointer: Checkpointer? = nil
     ) throws(SpoolError) {
         (self.queue, self.shared, self.clock, self.beat) = (queue, shared, clock, beat)
-        file = try LogFile(options, beat: beat)
+        file = try LogFile(options, beat: beat, checkpointer: checkpointer)
         checkpointBytes = min(16 << 20, options.maxSize / 16, max(options.reserveBytes / 2, 1 << 20))
         let lastReceived = file.lastReceived
         queue.withLock { $0.commits = CommitQueue(lastReceived: lastReceived) }
@@ -164,8 +170,8 @@ final class Writer {
         let all = queue.stopping || !queue.jobs.isEmpty
         // Nothing is committed, however long it is due, before a checkpoint has succeeded.
         let work = mayCommit ? queue.commits.take(now: now, all: all) : nil
-        if work != nil || all || queue.trustsClock || queue.damage != nil {
-            defer { (queue.jobs, queue.trustsClock, queue.damage) = ([], false, nil) }
+        if work != nil || all || queue.trustsClock || queue.damage != nil || queue.hasCopied {
+            defer { (queue.jobs, queue.trustsClock, queue.damage, queue.hasCopied) = ([], false, nil, false) }
             return .go(
                 Due(work: work, jobs: queue.jobs, stopping: queue.stopping, trustsClock: queue.trustsClock, damage: queue.damage))
         }
@@ -348,14 +354,8 @@ final class Writer {
         do throws(SQLiteError) {
             try lookAfterFiles()
             guard mayCommit else { return }
-            if file.uncopiedBytes >= checkpointBytes, clock.monotonic() >= checkpointAt {
-                // The next commit is to begin the WAL anew, over pages that the kernel has already. That takes a moment in which nobody reads
-                // the WAL, and under load somebody always does, for a millisecond or less each: so they are waited for. Who reads for longer
-                // is not: a try now and then is enough, since each reads all of it, and a WAL that grew long meanwhile is cut.
-                let all = try file.checkpoint(.restart, waitingFor: Self.readersWait)
-                if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(.truncate) }
-                checkpointAt = all ? 0 : clock.monotonic() + Self.second
-            }
+            if file.supersedeLate() { publish() }
+            try keepWALShort()
             let now = clock.wall()
             let pressed = isPressed
             let diskFull = if case .diskFull = trouble { true } else { false }
@@ -378,6 +378,33 @@ final class Writer {
         } catch {
             fail(error)
         }
+    }
+
+    /// Copies the WAL into the file, and has the next commit begin it anew, over pages that the kernel has already. That takes a moment in which
+    /// nobody writes and nobody reads the WAL, so the checkpointer follows the commits, and little is left to copy then.
+    private func keepWALShort() throws(SQLiteError) {
+        guard !file.isCopying else { return }
+        try file.noteCopy()
+        let (used, left) = (file.usedWALBytes, file.uncopiedBytes)
+        if used < followedTo { followedTo = 0 }
+        // A disk that is slower than those who write would be followed for ever.
+        let isFollowed = file.isCopiedBeside && left <= 2 * checkpointBytes
+        let isNear = !isFollowed || left <= checkpointBytes / 4 || used >= 3 * checkpointBytes
+        guard used >= checkpointBytes, isNear, clock.monotonic() >= checkpointAt else {
+            // By what was written since, not by what is left: that may be held by somebody who reads.
+            if isFollowed, used >= checkpointBytes / 2, used - followedTo >= checkpointBytes / 8 {
+                followedTo = used
+                file.beginCopy()
+            }
+            return
+        }
+        // Those who read just now are waited for, a millisecond or less as a rule. Who reads for longer is not (another process, above all): a try
+        // now and then is enough, and a WAL that grew long meanwhile is cut.
+        let all = try shared.gate.close(waiting: .milliseconds(Self.readersWait)) { () throws(SQLiteError) in
+            try file.checkpoint(.restart, waitingFor: Self.readersWait)
+        }
+        if all, file.walBytes > 8 * checkpointBytes { _ = try file.checkpoint(.truncate) }
+        checkpointAt = all ? 0 : clock.monotonic() + Self.second / 4
     }
 
     /// Lets dead letters go that are old, and pages that are free; once a minute at most.

@@ -86,7 +86,7 @@ final class Daemon: Sendable {
         let start = LongStart(manager)
         do throws(SpoolError) {
             let options = SpoolOptions(spool, memory: settings.memory)
-            log = try SpanLog(options, heartbeat: heartbeats.register("spool")) { start.step() }
+            log = try SpanLog(options, heartbeats: heartbeats) { start.step() }
         } catch {
             throw Failure("\(error)")
         }

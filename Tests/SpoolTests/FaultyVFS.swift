@@ -9,6 +9,8 @@ final class FaultyVFS: Sendable {
     struct State: Sendable {
         /// The result of every fsync, or of so many of them.
         var syncFails: (code: Int32, times: Int)?
+        /// The result of every fsync of the database file itself.
+        var databaseSyncFails: Int32?
         /// The result of every write.
         var writeFails: Int32?
         /// The result of opening a database read-only, and of reading pages of one that was.
@@ -118,6 +120,7 @@ final class FaultyVFS: Sendable {
         state.withLock { state in
             state.syncs += 1
             if isDatabase { state.databaseSyncs += 1 }
+            if isDatabase, let code = state.databaseSyncFails { return code }
             guard let (code, times) = state.syncFails, times > 0 else { return nil }
             state.syncFails = (code, times - 1)
             return code

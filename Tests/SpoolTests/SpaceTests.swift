@@ -114,7 +114,8 @@ import Threading
         let before = vfs.now.databaseSyncs
         #expect(before > 0)
         for _ in 0..<30 { #expect(test.log.commit(spans([100])) == nil) }
-        #expect(vfs.now.databaseSyncs - before <= 1)
+        // A pass that was under way, the restart after it, and both once more at the most.
+        #expect(vfs.now.databaseSyncs - before <= 4)
     }
 }
 

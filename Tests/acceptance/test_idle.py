@@ -20,7 +20,7 @@ from spans import lines, make_spans
 
 Start = Callable[..., Daemon]
 WINDOW_SECONDS = 20
-PARTS = ("spool", "delivery", "source-unix", "source-udp")
+PARTS = ("spool", "checkpoint", "delivery", "source-unix", "source-udp")
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_a_stopped_process_is_caught(disk: tuple[Machine, Path]) -> None:
     caught(machine, restarts)
 
 
-@pytest.mark.parametrize("part", ["source-unix", "source-udp", "spool", "delivery"])
+@pytest.mark.parametrize("part", ["source-unix", "source-udp", "spool", "checkpoint", "delivery"])
 def test_one_hanging_part_is_caught_and_named(disk: tuple[Machine, Path], part: str) -> None:
     """All the others turn, the thread that feeds the watchdog too: it does not feed for them. The journal says who hangs, though the part
     had nothing to do and nobody misses it yet."""
@@ -148,7 +148,7 @@ def test_an_idle_daemon_sleeps(disk: tuple[Machine, Path]) -> None:
     time.sleep(seconds)
     woken = {name: count - before.get(name, 0) for name, count in wakes(folder).items()}
     assert sum(woken.values()) <= 20, woken
-    assert all(woken[name] >= 1 for name in ("watchdog", "spool", "delivery", "source-unix", "source-udp")), woken
+    assert all(woken[name] >= 1 for name in ("watchdog", "spool", "checkpoint", "delivery", "source-unix", "source-udp")), woken
 
 
 def wakes(folder: Path) -> dict[str, int]:

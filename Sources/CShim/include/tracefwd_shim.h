@@ -3,6 +3,7 @@
 #include "tracefwd_scan.h"
 #include "tracefwd_keys.h"
 #include "tracefwd_thread.h"
+#include "tracefwd_wal.h"
 #include "tracefwd_curl.h"
 #include "tracefwd_socket.h"
 #include "tracefwd_process.h"
