@@ -387,12 +387,13 @@ final class Writer {
         try file.noteCopy()
         let (used, left) = (file.usedWALBytes, file.uncopiedBytes)
         if used < followedTo { followedTo = 0 }
+        guard used >= checkpointBytes else { return }
         // A disk that is slower than those who write would be followed for ever.
         let isFollowed = file.isCopiedBeside && left <= 2 * checkpointBytes
         let isNear = !isFollowed || left <= checkpointBytes / 4 || used >= 3 * checkpointBytes
-        guard used >= checkpointBytes, isNear, clock.monotonic() >= checkpointAt else {
-            // By what was written since, not by what is left: that may be held by somebody who reads.
-            if isFollowed, used >= checkpointBytes / 2, used - followedTo >= checkpointBytes / 8 {
+        guard isNear, clock.monotonic() >= checkpointAt else {
+            // By what was written since, not by what is left: that may be held by somebody who reads. Each pass has its fsyncs, so not for less.
+            if isFollowed, used - followedTo >= checkpointBytes / 2 {
                 followedTo = used
                 file.beginCopy()
             }
