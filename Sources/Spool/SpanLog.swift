@@ -57,6 +57,8 @@ public struct SpoolStatus: Sendable {
     public var usedBytes = 0
     /// Bytes of the WAL.
     public var walBytes = 0
+    /// Whether somebody who reads has kept the WAL from being begun anew.
+    public var walIsHeld = false
     /// Stored bytes of all spans ever accepted.
     public var acceptedBytes: Int64 = 0
     /// Every consumer with its books.

@@ -390,7 +390,7 @@ final class Writer {
         guard used >= checkpointBytes else { return }
         // A disk that is slower than those who write would be followed for ever.
         let isFollowed = file.isCopiedBeside && left <= 2 * checkpointBytes
-        let isNear = !isFollowed || left <= checkpointBytes / 4 || used >= 3 * checkpointBytes
+        let isNear = !isFollowed || left <= checkpointBytes / 4 || used >= 2 * checkpointBytes
         guard isNear, clock.monotonic() >= checkpointAt else {
             // By what was written since, not by what is left: that may be held by somebody who reads. Each pass has its fsyncs, so not for less.
             if isFollowed, used - followedTo >= checkpointBytes / 2 {
@@ -404,8 +404,10 @@ final class Writer {
         let all = try shared.gate.close(waiting: .milliseconds(Self.readersWait)) { () throws(SQLiteError) in
             try file.checkpoint(.restart, waitingFor: Self.readersWait)
         }
-        if all, file.walBytes > 8 * checkpointBytes { _ = try file.checkpoint(.truncate) }
+        if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(.truncate) }
+        let wasHeld = checkpointAt > 0
         checkpointAt = all ? 0 : clock.monotonic() + Self.second / 4
+        if wasHeld == all { publish() }
     }
 
     /// Lets dead letters go that are old, and pages that are free; once a minute at most.
@@ -460,6 +462,8 @@ final class Writer {
         }
         // It was asked at nine tenths and gives way in its own time; until it has, `max_size` holds.
         if file.usedBytes >= file.options.maxSize, trouble == nil {
+            // What the WAL takes and the file has too is space that nobody need give.
+            if file.walBytes > checkpointBytes, try file.checkpoint(.truncate), file.usedBytes < file.options.maxSize { return }
             givesWayUntil = clock.monotonic() + (furthest == nil ? 0 : 2 * Self.second)
             let until = givesWayUntil
             queue.withLock { $0.givesWayUntil = until }
@@ -473,7 +477,8 @@ final class Writer {
         let file = file
         let status = SpoolStatus(
             spoolID: file.spoolID, nextID: file.nextID, oldestID: file.oldest?.first ?? file.nextID, usedBytes: file.usedBytes,
-            walBytes: file.walBytes, acceptedBytes: file.logOffset, consumers: file.consumers, rejections: file.rejections,
+            walBytes: file.walBytes, walIsHeld: checkpointAt > 0, acceptedBytes: file.logOffset, consumers: file.consumers,
+            rejections: file.rejections,
             refusal: trouble?.refusal, trouble: words, commits: commits, repair: file.repair, clockTrusted: guardian.isTrusted)
         shared.status.withLock { $0 = status }
     }

@@ -89,7 +89,7 @@ extension StatusReport.Spool {
 extension SpoolStatus {
     /// Whether a reader keeps an old state of the file, and with it the WAL: the writer copies it away at 16 MiB, or a sixteenth of a small
     /// spool, so one that is four times as long is not its doing.
-    func hasHeldWAL(_ options: SpoolOptions) -> Bool { walBytes > min(64 << 20, options.maxSize / 4) }
+    func hasHeldWAL(_ options: SpoolOptions) -> Bool { walIsHeld && walBytes > min(64 << 20, options.maxSize / 4) }
 }
 
 extension StatusReport.Source {
