@@ -406,7 +406,7 @@ final class Writer {
         }
         if all, file.walBytes > 4 * checkpointBytes { _ = try file.checkpoint(.truncate) }
         let wasHeld = checkpointAt > 0
-        checkpointAt = all ? 0 : clock.monotonic() + Self.second / 4
+        checkpointAt = all ? 0 : clock.monotonic() + Self.second
         if wasHeld == all { publish() }
     }
 
