@@ -213,7 +213,8 @@ final class ReferenceSpan {
                 take(attribute, value, isOwn: false)
                 if case .null = value { continue }
                 if key.bytes.starts(with: "cache_".utf8) { isAnthropic = true }
-            } else if case .object(let inner) = value {
+            } else if case .object(let inner) = value, key.bytes.count <= 128 {
+                // An object under a longer name stays one: each of its members would bear that name.
                 for (name, value) in lastOfEach(inner) {
                     if let detail = details[key], detail.member == name {
                         take(detail.attribute, value, isOwn: false)
