@@ -33,17 +33,14 @@ final class Checkpointer: Sendable {
                     state = .atWork
                     return .go(order)
                 }
-                var next = State.idle
-                if case .pass = order {
-                    next = .done(Result { () throws(SQLiteError) in try Self.pass(&database, options) })
-                } else {
-                    database = nil
-                }
-                state.withLock { $0 = next }
-                state.broadcast()
                 switch order {
-                case .pass: done()
-                case .letGo: break
+                case .pass:
+                    let result = Result { () throws(SQLiteError) in try Self.pass(&database, options) }
+                    Self.set(.done(result), state)
+                    done()
+                case .letGo:
+                    database = nil
+                    Self.set(.idle, state)
                 case .end: return
                 }
             }
@@ -54,6 +51,11 @@ final class Checkpointer: Sendable {
         rest()
         ask(.end)
         thread.join()
+    }
+
+    private static func set(_ new: State, _ state: Monitor<State>) {
+        state.withLock { $0 = new }
+        state.broadcast()
     }
 
     private static func pass(_ kept: inout Database?, _ options: SpoolOptions) throws(SQLiteError) -> WALCopy? {

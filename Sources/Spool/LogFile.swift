@@ -61,7 +61,7 @@ final class LogFile {
     private(set) var repair: SpoolRepair?
     private var files = Files()
     /// Consumers that were moved back, and whose letters could not make way yet.
-    private var keepLetters: Set<Int64> = []
+    private var lateLetters: Set<Int64> = []
     /// Who copies the WAL beside this connection; without, it copies all of it itself.
     private let checkpointer: Checkpointer?
     /// Whether the checkpoint that comes first has copied all: before, nothing may be acknowledged.
@@ -562,7 +562,7 @@ final class LogFile {
     /// Dead letters whose spans the log delivers again make way, counted as purged: they would bring them once more. Where the log has a hole
     /// the letter is all there is, and stays. What the disk fails now is tried again; until it is done such a span may come twice.
     private func supersedeLetters(of id: Int64) {
-        keepLetters.remove(id)
+        lateLetters.remove(id)
         guard let cursor = consumers[id]?.cursor else { return }
         var spans: [Int64] = []
         do throws(SQLiteError) {
@@ -577,13 +577,13 @@ final class LogFile {
             }
             if !spans.isEmpty { _ = try remove(consumer: id, filter: DeadLetterFilter(spans: spans), as: Self.superseded) }
         } catch {
-            keepLetters.insert(id)
+            lateLetters.insert(id)
         }
     }
 
     /// Tries again what the disk failed of that. True where there was something.
     func supersedeLate() -> Bool {
-        let late = keepLetters
+        let late = lateLetters
         for id in late { supersedeLetters(of: id) }
         return !late.isEmpty
     }

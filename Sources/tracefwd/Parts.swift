@@ -87,8 +87,8 @@ extension StatusReport.Spool {
 }
 
 extension SpoolStatus {
-    /// Whether a reader keeps an old state of the file, and with it the WAL: the writer copies it away at 16 MiB, or a sixteenth of a small
-    /// spool, so one that is four times as long is not its doing.
+    /// Whether a reader keeps an old state of the file, and with it the WAL: the writer could not begin it anew, and it is four times as long as
+    /// where the writer begins to copy it away (16 MiB, or a sixteenth of a small spool).
     func hasHeldWAL(_ options: SpoolOptions) -> Bool { walIsHeld && walBytes > min(64 << 20, options.maxSize / 4) }
 }
 
