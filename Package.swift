@@ -64,8 +64,8 @@ let package = Package(
             name: "micro-bench", dependencies: ["Delivery", "Intake", "Pipeline", "SpanModel", "Spool", "Threading"],
             path: "Tests/bench/micro"),
 
-        // What several tests share: chance that can be repeated, and a disk in memory.
-        .target(name: "TestSupport", dependencies: ["CSQLite", "Spool"], path: "Tests/Support"),
+        // What several tests share: chance that can be repeated, a disk in memory, children that begin.
+        .target(name: "TestSupport", dependencies: ["CSQLite", "Spool", "Threading"], path: "Tests/Support"),
         .testTarget(name: "PatternsTests", dependencies: ["Patterns"]),
         .testTarget(name: "CELTests", dependencies: ["CEL"]),
         .testTarget(name: "RedactionTests", dependencies: ["Redaction", "CShim"]),
@@ -78,7 +78,7 @@ let package = Package(
         .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "Intake"]),
         .testTarget(name: "PricingTests", dependencies: ["Pricing"]),
         .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "CEL", "Pipeline", "TestSupport"]),
-        .testTarget(name: "DestinationsTests", dependencies: ["Destinations", "Delivery", "Intake", "Pipeline", "Spool"]),
+        .testTarget(name: "DestinationsTests", dependencies: ["Destinations", "Delivery", "Intake", "Pipeline", "Spool", "TestSupport"]),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Destinations"]),
     ]
 )

@@ -54,6 +54,8 @@ final class FileSink: Sink {
 
     func close() {
         guard file >= 0 else { return }
+        // A child that has not yet begun its program still has a copy, which would keep the lock.
+        flock(file, LOCK_UN)
         Glibc.close(file)
         file = -1
     }

@@ -104,7 +104,11 @@ final class SpoolLock: DiskLock {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .locked(path: spool) }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child that has not yet begun its program still has a copy, which would keep the lock.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     func read() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 200)

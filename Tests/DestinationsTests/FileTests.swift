@@ -1,6 +1,7 @@
 import Delivery
 import Foundation
 import SpanModel
+import TestSupport
 import Testing
 
 @testable import Destinations
@@ -60,6 +61,13 @@ struct FileTests {
         first.close()
         try sink().write(write("{4}\n"))
         #expect(folder.text("spans.ndjson") == "{1}\n{2}\n{3}\n{4}\n")
+    }
+
+    @Test("it can be opened again at once, whatever children begin meanwhile")
+    func children() throws {
+        try whileChildrenBegin {
+            for _ in 0..<5000 { try sink().close() }
+        }
     }
 
     @Test("the directory is made, its parent is not")

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 import Threading
 
@@ -36,6 +37,14 @@ import Threading
         let taken = Self.descriptorsTaken { _ = try? SpoolLock(directory.spool + ".lock", of: directory.spool) }
         #expect(taken == 0)
         withExtendedLifetime(held) {}
+    }
+
+    @Test("a lock is free at once, whatever children begin meanwhile")
+    func children() throws {
+        let directory = try TemporaryDirectory()
+        try whileChildrenBegin {
+            for _ in 0..<20_000 { _ = try SpoolLock(directory.spool + ".lock", of: directory.spool) }
+        }
     }
 
     @Test("a folder that is not there")

@@ -111,7 +111,7 @@ final class Simulation {
             hear()
         }
         (loop, log) = (nil, nil)
-        _ = heard.spool.withLock { $0.removeAll() }
+        heard.spool.withLock { $0.removeAll() }
         model.forgetUndecided()
     }
 
