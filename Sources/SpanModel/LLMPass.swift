@@ -81,9 +81,7 @@ extension Segment {
         var resource = ResourceMembers()
         payload.withUnsafeBytes { all in
             for (index, entry) in entries.enumerated() {
-                let end = Int(entry.offset) + Int(entry.length)
-                let message = end <= all.count ? UnsafeRawBufferPointer(rebasing: all[Int(entry.offset)..<end]) : .empty
-                (SpanParts(message, entry) ?? .empty).withLLM(&resource) { body(index, entry, $0) }
+                (SpanParts(all.message(of: entry), entry) ?? .empty).withLLM(&resource) { body(index, entry, $0) }
             }
         }
     }

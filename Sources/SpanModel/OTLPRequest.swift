@@ -11,18 +11,14 @@ public struct MalformedSpan: Error, Equatable, CustomStringConvertible {
 /// what is stored of it is copied, once, behind the sizes.
 public func appendOTLPRequest(_ spans: [SpanView], to body: inout [UInt8]) throws(MalformedSpan) {
     let groups = try OTLPGroups(spans)
-    body.reserveCapacity(body.count + groups.requestSize)
-    for resource in groups.resources {
-        body.appendField(1, size: resource.size)
-        let first = resource.first
-        body.append(spans[first], from: 0, to: Int(spans[first].entry.resourceLength))
-        for scope in groups.scopes[resource.scopes] {
-            body.appendField(2, size: scope.size)
-            let first = scope.spans.lowerBound
-            body.append(spans[first], from: groups.spanStarts[first] - Int(spans[first].entry.scopeLength), to: groups.spanStarts[first])
-            for index in scope.spans { body.append(spans[index], from: groups.spanStarts[index], to: Int(spans[index].entry.length)) }
-        }
+    guard groups.requestSize > 0 else { return }
+    // Every span that is delivered comes through here: the room is made before, and no piece asks the array for more.
+    let request = [UInt8](unsafeUninitializedCapacity: groups.requestSize) { buffer, count in
+        var room = MessageRoom(buffer)
+        groups.write(spans, to: &room)
+        count = room.count
     }
+    if body.isEmpty { body = request } else { body += request }
 }
 
 /// How adjacent spans share resources and scopes, and the sizes of the messages that result. Equal means equal bytes.
@@ -51,39 +47,83 @@ struct OTLPGroups {
 
     init(_ spans: [SpanView]) throws(MalformedSpan) {
         spanStarts.reserveCapacity(spans.count)
-        for (index, span) in spans.enumerated() {
-            guard let size = span.withParts({ $0?.spanField.count }) else { throw MalformedSpan(index: index) }
-            let entry = span.entry
-            spanStarts.append(Int(entry.length) - size)
-            let shared = index == 0 ? (resource: false, scope: false) : shared(spans, index - 1, index)
-            if shared.scope {
-                scopes[scopes.count - 1].spans = scopes[scopes.count - 1].spans.lowerBound..<index + 1
-                scopes[scopes.count - 1].size += size
-            } else {
-                if shared.resource {
-                    resources[resources.count - 1].scopes = resources[resources.count - 1].scopes.lowerBound..<scopes.count + 1
-                } else {
-                    resources.append(Resource(first: index, scopes: scopes.count..<scopes.count + 1, size: Int(entry.resourceLength)))
-                }
-                scopes.append(Scope(spans: index..<index + 1, size: Int(entry.scopeLength) + size))
+        var malformed: Int?
+        var before: SpanParts?
+        spans.forEachMessage { index, entry, message, isNewSegment in
+            guard malformed == nil, let parts = SpanParts(message, entry) else {
+                malformed = malformed ?? index
+                return
             }
+            if isNewSegment, index > 0 {
+                // What was read before lies in a segment that is not looked at any more.
+                spans[index - 1].withParts { take(parts, index, entry, after: $0) }
+            } else {
+                take(parts, index, entry, after: before)
+            }
+            before = parts
         }
+        if let malformed { throw MalformedSpan(index: malformed) }
         for index in resources.indices {
             for scope in scopes[resources[index].scopes] { resources[index].size += fieldSize(scope.size) }
             requestSize += fieldSize(resources[index].size)
         }
     }
 
-    /// Whether two spans have the same resource, and, if so, the same scope too.
-    private func shared(_ spans: [SpanView], _ one: Int, _ other: Int) -> (resource: Bool, scope: Bool) {
-        let (resource, scope) = (spans[other].entry.resourceLength, spans[other].entry.scopeLength)
-        guard spans[one].entry.resourceLength == resource else { return (false, false) }
-        let isScopeLong = spans[one].entry.scopeLength == scope
-        let (oneScope, otherScope) = (spanStarts[one] - Int(scope), spanStarts[other] - Int(scope))
-        return spans[one].withBytes { one in
-            spans[other].withBytes { other in
-                guard one.part(0, Int(resource)).equals(other.part(0, Int(resource))) else { return (false, false) }
-                return (true, isScopeLong && one.part(oneScope, Int(scope)).equals(other.part(otherScope, Int(scope))))
+    @inline(__always)
+    private mutating func take(_ parts: SpanParts, _ index: Int, _ entry: SpanEntry, after before: SpanParts?) {
+        let size = parts.spanField.count
+        spanStarts.append(Int(entry.length) - size)
+        let isResourceShared = before.map { parts.resource.equals($0.resource) } ?? false
+        if isResourceShared, let before, parts.scope.equals(before.scope) {
+            scopes[scopes.count - 1].spans = scopes[scopes.count - 1].spans.lowerBound..<index + 1
+            scopes[scopes.count - 1].size += size
+        } else {
+            if isResourceShared {
+                resources[resources.count - 1].scopes = resources[resources.count - 1].scopes.lowerBound..<scopes.count + 1
+            } else {
+                resources.append(Resource(first: index, scopes: scopes.count..<scopes.count + 1, size: Int(entry.resourceLength)))
+            }
+            scopes.append(Scope(spans: index..<index + 1, size: Int(entry.scopeLength) + size))
+        }
+    }
+
+    /// Writes the request's body: `requestSize` bytes.
+    fileprivate func write(_ spans: [SpanView], to room: inout MessageRoom) {
+        var (resource, scope) = (resources[...], scopes[...])
+        spans.forEachMessage { index, entry, message, _ in
+            let start = spanStarts[index]
+            if let next = resource.first, next.first == index {
+                room.appendField(1, size: next.size)
+                room.append(message.part(0, Int(entry.resourceLength)))
+                resource.removeFirst()
+            }
+            if let next = scope.first, next.spans.lowerBound == index {
+                room.appendField(2, size: next.size)
+                room.append(message.part(start - Int(entry.scopeLength), Int(entry.scopeLength)))
+                scope.removeFirst()
+            }
+            room.append(message.part(start, message.count - start))
+        }
+    }
+}
+
+extension [SpanView] {
+    /// Calls `body` for each span with its index, its row of the directory, its message, and whether the span before is of another segment, so
+    /// that its bytes may not be looked at any more. A segment is held once for adjacent spans of it: for each that took atomic operations.
+    @inline(__always)
+    fileprivate func forEachMessage(_ body: (Int, SpanEntry, UnsafeRawBufferPointer, Bool) -> Void) {
+        var index = 0
+        while index < count {
+            let segment = self[index].segment
+            segment.payload.withUnsafeBytes { payload in
+                segment.entries.withUnsafeBufferPointer { entries in
+                    let start = index
+                    while index < count, self[index].segment === segment {
+                        let entry = entries[self[index].index]
+                        body(index, entry, payload.message(of: entry), index == start)
+                        index += 1
+                    }
+                }
             }
         }
     }
@@ -103,9 +143,5 @@ extension [UInt8] {
     public mutating func appendField(_ number: UInt8, size: Int) {
         append(number << 3 | WireType.bytes.rawValue)
         appendVarint(UInt64(size))
-    }
-    /// Appends a part of a span's message.
-    fileprivate mutating func append(_ span: SpanView, from start: Int, to end: Int) {
-        span.withBytes { append(contentsOf: $0.part(start, end - start)) }
     }
 }

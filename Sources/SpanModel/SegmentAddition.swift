@@ -1,12 +1,10 @@
-import Glibc
-
 extension Segment {
     /// Shows each span as `forEachLLM` does. Where `body` gives a number the span gets it as an attribute, at its end (not one whose message
     /// is malformed). The same segment where no span gets any.
     ///
     /// All spans are copied, once, right behind the pass that has brought their bytes near, into room that is made before. Raw addresses,
     /// because this is done for every span that is delivered, and appending to an array asks at each of the seven pieces of a span whether
-    /// it has room. Why it is safe: the room is the sum of the pieces' greatest sizes, and `SegmentRoom` checks each write.
+    /// it has room. Why it is safe: the room is the sum of the pieces' greatest sizes, and `MessageRoom` checks each write.
     public func adding(_ key: StaticString, _ body: (Int, SpanEntry, LLMFields) -> Double?) -> Segment {
         let attribute = doubleAttribute(key)
         // The two lengths around a span may each need a byte more than they had.
@@ -41,13 +39,13 @@ extension Segment {
 /// The spans of a segment, copied in their order.
 private struct SegmentCopy {
     let segment: Segment
-    private(set) var room: SegmentRoom
+    private(set) var room: MessageRoom
     private(set) var entries: [SpanEntry]
     /// How many spans have been copied.
     private(set) var count = 0
 
     init(of segment: Segment, in buffer: UnsafeMutableBufferPointer<UInt8>) {
-        (self.segment, entries, room) = (segment, segment.entries, SegmentRoom(buffer))
+        (self.segment, entries, room) = (segment, segment.entries, MessageRoom(buffer))
     }
 
     /// The next spans as they are, up to the one at `end`.
@@ -73,53 +71,16 @@ private struct SegmentCopy {
     }
 }
 
-/// Memory that is filled from its begin. A write beyond its end stops the process.
-private struct SegmentRoom {
-    private let base: UnsafeMutableRawPointer
-    private let capacity: Int
-    private(set) var count = 0
-
-    init(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
-        guard let base = buffer.baseAddress else { preconditionFailure("no room for spans") }
-        (self.base, capacity) = (UnsafeMutableRawPointer(base), buffer.count)
-    }
-
-    @inline(__always)
-    mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
-        memcpy(take(bytes.count), source, bytes.count)
-    }
-
+extension MessageRoom {
     /// The span of `parts` with an attribute more, whose last eight bytes are `value`.
-    mutating func append(_ parts: SpanParts, and attribute: [UInt8], _ value: Double) {
+    fileprivate mutating func append(_ parts: SpanParts, and attribute: [UInt8], _ value: Double) {
         let span = parts.span.count + attribute.count
         append(parts.resource)
-        appendField2(size: parts.scope.count + fieldSize(span))
+        appendField(2, size: parts.scope.count + fieldSize(span))
         append(parts.scope)
-        appendField2(size: span)
+        appendField(2, size: span)
         append(parts.span)
         attribute.withUnsafeBytes { append($0) }
-        (base + (count - 8)).storeBytes(of: value.bitPattern.littleEndian, as: UInt64.self)
-    }
-
-    /// Tag and length of a length-delimited field 2.
-    @inline(__always)
-    private mutating func appendField2(size: Int) {
-        let bytes = take(1 + varintSize(UInt64(size)))
-        bytes.storeBytes(of: 2 << 3 | WireType.bytes.rawValue, as: UInt8.self)
-        var (rest, at) = (size, 1)
-        while rest >= 0x80 {
-            bytes.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: at, as: UInt8.self)
-            rest >>= 7
-            at += 1
-        }
-        bytes.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: at, as: UInt8.self)
-    }
-
-    @inline(__always)
-    private mutating func take(_ size: Int) -> UnsafeMutableRawPointer {
-        precondition(size <= capacity - count, "spans are larger than the room that was made for them")
-        defer { count += size }
-        return base + count
+        setLast(value.bitPattern.littleEndian)
     }
 }

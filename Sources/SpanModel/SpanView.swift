@@ -23,11 +23,7 @@ public struct SpanView: Sendable {
     @inlinable
     public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         let entry = segment.entries[index]
-        return try segment.payload.withUnsafeBytes { all in
-            let end = Int(entry.offset) + Int(entry.length)
-            guard end <= all.count else { return try body(UnsafeRawBufferPointer(start: nil, count: 0)) }
-            return try body(UnsafeRawBufferPointer(rebasing: all[Int(entry.offset)..<end]))
-        }
+        return try segment.payload.withUnsafeBytes { try body($0.message(of: entry)) }
     }
 
     /// The message in its three parts, or nil where it is not laid out as `SpanEntry` says. They are valid inside `body` only.
@@ -70,6 +66,15 @@ public struct SpanView: Sendable {
             guard let parts else { return nil }
             return AttributeValue(of: key, in: parts.resourceAttributes)
         }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The message of this row, of a segment's payload; empty where the row points outside of it.
+    @inlinable @inline(__always)
+    func message(of entry: SpanEntry) -> UnsafeRawBufferPointer {
+        let end = Int(entry.offset) + Int(entry.length)
+        return end <= count ? UnsafeRawBufferPointer(rebasing: self[Int(entry.offset)..<end]) : .empty
     }
 }
 
