@@ -83,6 +83,8 @@ final class Lane {
     var hold: Hold?
     /// What the platform asked for (Retry-After), monotonic nanoseconds.
     var notBefore: UInt64 = 0
+    /// Monotonic nanoseconds before which nothing is read for it, after the log could not be read.
+    var readsAt: UInt64 = 0
     /// Unix milliseconds from which a dead letter is due again; nil where none is.
     var letterAt: Int64?
     /// What was given up while requests were under way in it: one of them that fails is given up too.
@@ -169,7 +171,7 @@ final class Lane {
     /// Whether anything at all may start at this time.
     func mayStart(now: UInt64) -> Bool {
         guard !removed, spec.settings.isEnabled, seekTarget == nil, ownFlights < limit,
-            now >= max(notBefore, rate.opensAt, sharedOpensAt(now: now))
+            now >= max(notBefore, readsAt, rate.opensAt, sharedOpensAt(now: now))
         else { return false }
         return permitsProbe(now: now) && (hold == nil || ownFlights == 0)
     }
@@ -302,7 +304,7 @@ final class Lane {
             holdUntil = probeAt
         }
         return readyAt(lastID: lastID).map {
-            max(notBefore, rate.opensAt, sharedOpensAt(now: now), breaker.opensAt ?? 0, holdUntil, $0)
+            max(notBefore, readsAt, rate.opensAt, sharedOpensAt(now: now), breaker.opensAt ?? 0, holdUntil, $0)
         }
     }
 

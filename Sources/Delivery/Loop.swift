@@ -69,8 +69,8 @@ final class Loop {
         }
         if now >= rulesToldAt + 60 * Self.second { tellOfRules(now) }
         var deadline: UInt64?
+        pump(now: now, lastID: lastID)
         for lane in lanes {
-            pump(lane, now: now, lastID: lastID)
             handOver(lane, now: now, lastID: lastID)
             summarize(lane, now: now)
             let sends = mayStart && lane.constant?.delivers != false && (lane.inFlight.isEmpty || budget.hasRoom)
@@ -107,36 +107,53 @@ final class Loop {
     /// Whether anything may be started at all.
     var mayStart: Bool { !stopping && !spoolFails }
 
-    private func pump(_ lane: Lane, now: UInt64, lastID: Int64) {
+    /// Starts what can be started, a batch of each lane in turn, the hindmost first: lanes that are at the same place in the log share the
+    /// segments that were read and what the routes make of them.
+    private func pump(now: UInt64, lastID: Int64) {
+        var going = lanes.filter { mayPump($0, now: now, lastID: lastID) }
+        going.sort { $0.nextID < $1.nextID }
+        while !going.isEmpty { going.removeAll { !startNext($0, now: now, lastID: lastID) } }
+    }
+
+    /// Whether a lane sends anything at all.
+    private func mayPump(_ lane: Lane, now: UInt64, lastID: Int64) -> Bool {
         if let target = lane.seekTarget, lane.inFlight.isEmpty, !spoolFails { finishSeek(lane, to: target) }
-        guard mayStart else { return }
+        guard mayStart else { return false }
         lane.ahead.budget = ReadAhead.spansAtOnce
-        if let constant = lane.constant, !constant.delivers { return filter(lane, by: constant, through: lastID) }
-        while lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom, hasTurn(lane, now: now, lastID: lastID) {
-            if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
-                send(live, by: lane, now: now)
-                continue
-            }
-            var next = lane.nextWaiting(now: now)
-            if let index = next, lane.breaker.state != .closed, lane.waiting[index].failures > 0, lane.mayGather,
-                let fresh = gather(lane, now: now, lastID: lastID)
-            {
-                // A probe with what has never failed tells more of the platform.
-                lane.waiting.append(fresh)
-                next = lane.waiting.indices.last
-            }
-            if let index = next {
-                guard lane.breaker.permits(now: now) else { return }
-                send(lane.waiting.remove(at: index), by: lane, now: now)
-            } else if let batch = dueLetters(lane)
-                ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) : nil) ?? gatherBehind(lane, now: now)
-            {
-                // Gathered is gathered: where the breaker says no, the batch waits.
-                if lane.breaker.permits(now: now) { send(batch, by: lane, now: now) } else { lane.waiting.append(batch) }
-            } else {
-                return
-            }
+        guard let constant = lane.constant, !constant.delivers else { return true }
+        filter(lane, by: constant, through: lastID)
+        return false
+    }
+
+    /// Starts the lane's next batch; false where nothing of it can be started now.
+    private func startNext(_ lane: Lane, now: UInt64, lastID: Int64) -> Bool {
+        guard lane.mayStart(now: now), lane.inFlight.isEmpty || budget.hasRoom, hasTurn(lane, now: now, lastID: lastID) else {
+            return false
         }
+        if lane.prefersLive, let live = gather(lane, now: now, lastID: lastID) {
+            send(live, by: lane, now: now)
+            return true
+        }
+        var next = lane.nextWaiting(now: now)
+        if let index = next, lane.breaker.state != .closed, lane.waiting[index].failures > 0, lane.mayGather,
+            let fresh = gather(lane, now: now, lastID: lastID)
+        {
+            // A probe with what has never failed tells more of the platform.
+            lane.waiting.append(fresh)
+            next = lane.waiting.indices.last
+        }
+        if let index = next {
+            guard lane.breaker.permits(now: now) else { return false }
+            send(lane.waiting.remove(at: index), by: lane, now: now)
+        } else if let batch = dueLetters(lane)
+            ?? (lane.mayGather ? gather(lane, now: now, lastID: lastID) : nil) ?? gatherBehind(lane, now: now)
+        {
+            // Gathered is gathered: where the breaker says no, the batch waits.
+            if lane.breaker.permits(now: now) { send(batch, by: lane, now: now) } else { lane.waiting.append(batch) }
+        } else {
+            return false
+        }
+        return true
     }
 
     /// Whether no other destination that could go now has waited longer for the limit that they share.
@@ -154,7 +171,7 @@ final class Loop {
             other.hold == nil,
             other.breaker.state == .closed
         else { return }
-        while lane.inFlight.count - lane.ownFlights < other.limit, budget.hasRoom {
+        while lane.inFlight.count - lane.ownFlights < other.limit, budget.hasRoom, now >= lane.readsAt {
             // One is kept back for the probe that finds the destination well again.
             if lane.waiting.count(where: \.isOfLog) > 1,
                 let index = lane.waiting.indices.filter({ lane.waiting[$0].isOfLog && lane.waiting[$0].handOverAt <= now })
@@ -284,7 +301,7 @@ final class Loop {
     private func failedToRead(_ lane: Lane, _ error: SpoolError) {
         tell(.readFailed(destination: lane.name, error: error))
         (lane.status.lastError, lane.status.lastErrorAt) = ("\(error)", clock.wall())
-        lane.notBefore = clock.monotonic() + 5 * Self.second
+        lane.readsAt = clock.monotonic() + 5 * Self.second
     }
 
     /// Ids whose rows are gone: of a destination that was away longer than history holds, or of a damaged file.
@@ -444,6 +461,7 @@ final class Loop {
             do throws(SpoolError) {
                 guard let anew = try decidedAnew(spans, lane) else {
                     batch.notBefore = now + lane.ahead.patience
+                    batch.handOverAt = batch.notBefore
                     lane.waiting.append(batch)
                     return lane.breaker.probeInconclusive(now: now)
                 }
@@ -453,9 +471,7 @@ final class Loop {
                 }
                 batch.spans = .log(anew)
             } catch {
-                lane.waiting.append(batch)
-                lane.breaker.probeInconclusive(now: now)
-                return failedToRead(lane, error)
+                return keepUnread(batch, lane, error, now)
             }
         }
         guard batch.spans.count <= spec.settings.limits.spans else {
@@ -476,10 +492,15 @@ final class Loop {
             case .unasked(let spans): ask(spans, batch, views, lane, to: other, now)
             }
         } catch {
-            lane.waiting.append(batch)
-            lane.breaker.probeInconclusive(now: now)
-            failedToRead(lane, error)
+            keepUnread(batch, lane, error, now)
         }
+    }
+
+    /// The log cannot be read now: the batch waits.
+    private func keepUnread(_ batch: Batch, _ lane: Lane, _ error: SpoolError, _ now: UInt64) {
+        failedToRead(lane, error)
+        lane.waiting.append(batch)
+        lane.breaker.probeInconclusive(now: now)
     }
 
     /// Makes a request of spans in their last form, and sends it. `views` are the same spans as they are stored.
@@ -1236,6 +1257,9 @@ final class Loop {
         case nil: break
         }
         if let until = lane.breaker.opensAt { return (.breakerOpen, "\(lane.status.lastError); tried again in \(seconds(until: until)) s") }
+        if lane.readsAt > now {
+            return (.retrying, "\(lane.status.lastError); read again in \(seconds(until: lane.readsAt)) s")
+        }
         if lane.notBefore > now {
             return (.retrying, "\(lane.status.lastError); the platform asks to wait \(seconds(until: lane.notBefore)) s")
         }

@@ -1,4 +1,7 @@
+import CSQLite
 import Spool
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import Delivery
@@ -141,6 +144,35 @@ struct PolicyTests {
         world.run(.seconds(120))
         #expect(try world.outcomes() == [.handedOver: 90, .delivered: 10])
         try world.checkSettled(["a", "b"])
+    }
+
+    @Test("while the log cannot be read nothing is handed over, and delivery does not try for ever")
+    func fallbackUnread() throws {
+        let main = spec("a", TestDestination()) {
+            ($0.fallback, $0.limits.spans) = (.init(to: "b", after: .seconds(60)), 10)
+        }
+        let disk = SimulatedDisk(seed: 1)
+        let world = try World([main, spec("b")], rules: .one("main", to: ["a"], of: ["a", "b"])) {
+            ($0.path, $0.disk, $0.cacheBytesMax, $0.reserveBytes) = ("/spool.db", disk, 0, 1 << 20)
+        }
+        world.wire.script = { $0.destination == "a" ? .status(503) : .status(200) }
+        for _ in 0..<40 {
+            world.append(10, bytes: 30_000)
+            #expect(world.log.flush())
+        }
+        world.run(.seconds(59))
+        #expect(world.wire.taken["b"] == nil)
+        let reads = Atomic(0)
+        disk.setFault {
+            guard $0.operation == .read, $0.role != .other else { return nil }
+            return reads.add(1, ordering: .relaxed).newValue < 1000 ? SQLITE_IOERR | 1 << 8 : nil
+        }
+        world.run(.seconds(20))
+        // What was still in memory may go.
+        #expect(world.wire.taken["b", default: [:]].count <= 20 && (1..<1000).contains(reads.load(ordering: .relaxed)))
+        disk.setFault { _ in nil }
+        world.run(.seconds(300))
+        #expect(try world.outcomes()[.handedOver, default: 0] >= 390)
     }
 
     @Test("what the fallback refuses waits for its own destination")
