@@ -315,3 +315,42 @@ final class Statement {
         return Array(UnsafeRawBufferPointer(start: base, count: Int(sqlite3_column_bytes(handle, column))))
     }
 }
+
+/// Reads blobs of one column, straight into arrays. What a statement shows of a large one was put together in memory of SQLite's before, and is
+/// copied from there. For one thread, and not for longer than a read transaction: it is part of one from the first blob on.
+final class BlobReader {
+    private let database: Database
+    private let table: String
+    private let column: String
+    private var handle: OpaquePointer?
+
+    init(_ database: Database, table: String, column: String) { (self.database, self.table, self.column) = (database, table, column) }
+
+    deinit { sqlite3_blob_close(handle) }
+
+    /// The blob in the row of this id; empty where the row or its blob is not there, or holds something else.
+    func bytes(row: Int64) throws(SQLiteError) -> [UInt8] {
+        Heartbeat.beatHere()
+        var code = SQLITE_OK
+        if let handle {
+            code = sqlite3_blob_reopen(handle, row)
+        } else {
+            code = sqlite3_blob_open(database.handle, "main", table, column, row, 0, &handle)
+        }
+        guard code != SQLITE_ERROR else {
+            // An aborted handle moves no more.
+            sqlite3_blob_close(handle)
+            handle = nil
+            return []
+        }
+        guard code == SQLITE_OK, let handle else { throw database.error(code, "read of \(table).\(column)") }
+        let size = sqlite3_blob_bytes(handle)
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
+            guard size > 0 else { return }
+            code = sqlite3_blob_read(handle, buffer.baseAddress, size, 0)
+            if code == SQLITE_OK { count = Int(size) }
+        }
+        guard code == SQLITE_OK else { throw database.error(code, "read of \(table).\(column)") }
+        return bytes
+    }
+}
