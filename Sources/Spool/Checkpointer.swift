@@ -8,8 +8,8 @@ import Threading
 /// Its methods are the writer's to call, on its thread.
 final class Checkpointer: Sendable {
     private enum Order {
-        /// Copy what is in the WAL now.
-        case pass
+        /// Copy what is in the WAL now: all up to a span is committed, and every destination has all up to another.
+        case pass(through: Int64, settled: Int64)
         /// Let the files go.
         case letGo
         case end
@@ -27,6 +27,7 @@ final class Checkpointer: Sendable {
     init(_ options: SpoolOptions, heartbeat: Heartbeat? = nil, done: @escaping @Sendable () -> Void) {
         thread = startThread(name: "checkpoint", heartbeat: heartbeat) { [state] in
             var database: Database?
+            var cache = PageCache(path: options.path)
             while true {
                 let order = state.wait { (state: inout State) -> Look<Order> in
                     guard case .asked(let order) = state else { return .sleep }
@@ -34,8 +35,9 @@ final class Checkpointer: Sendable {
                     return .go(order)
                 }
                 switch order {
-                case .pass:
+                case .pass(let last, let settled):
                     let result = Result { () throws(SQLiteError) in try Self.pass(&database, options) }
+                    if case .success(_?) = result { cache.copied(through: last, settled: settled) }
                     Self.set(.done(result), state)
                     done()
                 case .letGo:
@@ -84,8 +86,9 @@ final class Checkpointer: Sendable {
         state.broadcast()
     }
 
-    /// Begins a pass where none is under way, and none has ended whose `result` nobody took.
-    func begin() { ask(.pass) }
+    /// Begins a pass where none is under way, and none has ended whose `result` nobody took. All up to the span `last` is committed, and every
+    /// destination has all up to `settled`.
+    func begin(through last: Int64, settled: Int64) { ask(.pass(through: last, settled: settled)) }
 
     /// Whether a pass is under way.
     var isAtWork: Bool {

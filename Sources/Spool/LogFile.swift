@@ -701,7 +701,11 @@ final class LogFile {
     var isCopiedBeside: Bool { checkpointer != nil }
 
     /// Has it copied.
-    func beginCopy() { checkpointer?.begin() }
+    func beginCopy() {
+        let last = books.nextID - 1
+        let positions = consumers.values.lazy.filter { $0.state != .retired }.map(\.cursor.position)
+        checkpointer?.begin(through: last, settled: positions.min() ?? last)
+    }
 
     /// Whether it is being copied just now.
     var isCopying: Bool { checkpointer?.isAtWork ?? false }

@@ -7,10 +7,13 @@ What stands elsewhere: test_durability.py (that a full spool stays within its si
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +94,32 @@ def test_history_is_kept_for_its_time_and_then_goes(make_daemon: MakeDaemon, col
     status = daemon.settled()
     assert set(status.outcomes("collector")) == {"delivered"}
     assert journal(daemon, "expired") == []
+
+
+def in_page_cache(path: Path) -> int:
+    """Bytes of a file that the kernel has in memory, by mincore(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        address = libc.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), ctypes.c_long(0))
+    assert address != ctypes.c_void_p(-1).value, ctypes.get_errno()
+    pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+    assert libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages) == 0, ctypes.get_errno()
+    libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
+    return sum(page & 1 for page in pages) * mmap.PAGESIZE
+
+
+def test_what_all_destinations_have_leaves_the_page_cache(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
+    """It is kept for replay, and is no memory of the service's."""
+    daemon = make_daemon(destinations={"otlp": otlp(collector.url)})
+    daemon.start()
+    sent = 0
+    for _ in range(15):
+        sent += write(daemon, 10)
+        eventually(lambda: daemon.status().outcomes("otlp").get("delivered") == sent, what="all of it is delivered")
+    assert daemon.spool.stat().st_size > 140 << 20
+    assert in_page_cache(daemon.spool) < 70 << 20
 
 
 def test_history_gives_way_before_any_backlog(make_daemon: MakeDaemon, collector: OTLPSink) -> None:
