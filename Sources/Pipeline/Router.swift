@@ -9,17 +9,19 @@ public final class Router {
         /// The route's name.
         public let route: String
         /// How often, since the last call of `takeFailures`.
-        public var count: Int
-        /// The last one in words, without a value of the span's.
-        public var detail: String
+        public var count = 0
+        /// The first one since then in words, without a value of the span's.
+        public var detail = ""
     }
 
     /// The rules that hold now.
     public let rules: Rules
     let activation: SpanActivation
-    /// Since the start.
-    public private(set) var counters: RuleCounters
-    private var failures: [Int: Failure] = [:]
+    /// What was counted since the start, but for what is in `errors`.
+    private var counted: RuleCounters
+    /// By route, as a condition that fails may do so for every span.
+    private var failures: [Failure]
+    private var errors: [Int64]
     private var newModels: [String] = []
     private let workspace = RedactionWorkspace()
     private var enrichment: Enrichment?
@@ -33,7 +35,9 @@ public final class Router {
         activation = SpanActivation(rules.host)
         enrichment = rules.prices.map { Enrichment($0) }
         steps = rules.routes.indices.map { Step(rules.routes[$0], index: $0) }
-        counters = before?.counters ?? RuleCounters()
+        counted = before?.counters ?? RuleCounters()
+        failures = rules.routes.indices.map { Failure(route: rules.name(of: $0)) }
+        errors = Array(repeating: 0, count: rules.routes.count)
     }
 
     /// A segment with what the routes make of its spans; several destinations that read the same one share the work.
@@ -56,7 +60,7 @@ public final class Router {
             transformation.finish(&draft, activation, workspace: workspace, counts: &counts) { failed(index, $0, $1) }
             for (rule, count) in counts.enumerated() where count > 0 {
                 let key = RuleCounters.Redacted(route: route.name, entity: transformation.redaction?.name(of: rule) ?? "")
-                counters.redactions[key, default: 0] += Int64(count)
+                counted.redactions[key, default: 0] += Int64(count)
             }
         }
         return draft.view()
@@ -121,11 +125,11 @@ public final class Router {
     // MARK: Programs
 
     /// A route's program was started.
-    public func programStarted(_ route: String) { counters.programStarts[route, default: 0] += 1 }
+    public func programStarted(_ route: String) { counted.programStarts[route, default: 0] += 1 }
 
     /// A route's program had no answer for a span.
     public func programFailed(_ route: String, reason: String) {
-        counters.programFailures[RuleCounters.ProgramFailure(route: route, reason: reason), default: 0] += 1
+        counted.programFailures[RuleCounters.ProgramFailure(route: route, reason: reason), default: 0] += 1
     }
 
     /// What is kept says at which rate, so that a platform can weigh its counts.
@@ -154,8 +158,16 @@ public final class Router {
 
     /// What failed since the last call, by route.
     public func takeFailures() -> [Failure] {
-        defer { failures.removeAll() }
-        return failures.values.sorted { $0.route < $1.route }
+        let found = failures.filter { $0.count > 0 }
+        for index in failures.indices { (failures[index].count, failures[index].detail) = (0, "") }
+        return found.sorted { $0.route < $1.route }
+    }
+
+    /// What was counted since the start.
+    public var counters: RuleCounters {
+        var counters = counted
+        for (route, count) in errors.enumerated() where count > 0 { counters.conditionErrors[rules.name(of: route), default: 0] += count }
+        return counters
     }
 
     /// One pass over each span: its cost, which conditions see too, and the routes that match.
@@ -178,7 +190,7 @@ public final class Router {
             }
         }
         if let news = enrichment?.takeNews() {
-            counters.unknownModels += news.unknownModels
+            counted.unknownModels += news.unknownModels
             newModels += news.newModels.prefix(max(0, 20 - newModels.count))
         }
         return RoutedSegment(rules, segment, matched: matched, sampledOut: sampledOut)
@@ -223,10 +235,9 @@ public final class Router {
     }
 
     private func failed(_ route: Int, _ program: Program, _ error: EvaluationError) {
-        let name = rules.name(of: route)
-        failures[route, default: Failure(route: name, count: 0, detail: "")].count += 1
-        failures[route]?.detail = "\(program.source): \(error)"
-        counters.conditionErrors[name, default: 0] += 1
+        if failures[route].count == 0 { failures[route].detail = "\(program.source): \(error)" }
+        failures[route].count += 1
+        errors[route] += 1
     }
 }
 
