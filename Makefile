@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 SWIFT_FLAGS ?=
 # Empty where everything is built: SwiftPM waits for another that works in the same folder.
-BUILD ?= build
+BUILD = build
 VENV := .venv
 ACCEPTANCE_READY := $(VENV)/.ready
 PHOENIX_VENV := .venv-phoenix

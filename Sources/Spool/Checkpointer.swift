@@ -7,9 +7,19 @@ import Threading
 ///
 /// Its methods are the writer's to call, on its thread.
 final class Checkpointer: Sendable {
+    /// How far the log has come, and the destinations.
+    struct Progress {
+        /// The last id that is committed.
+        var last: Int64
+        /// Stored bytes of all spans up to it, ever.
+        var logged: Int64
+        /// Each destination has all spans up to one of these ids.
+        var positions: [Int64]
+    }
+
     private enum Order {
-        /// Copy what is in the WAL now: all up to a span is committed, and every destination has all up to another.
-        case pass(through: Int64, settled: Int64)
+        /// Copy what is in the WAL now.
+        case pass(Progress)
         /// Let the files go.
         case letGo
         case end
@@ -35,9 +45,11 @@ final class Checkpointer: Sendable {
                     return .go(order)
                 }
                 switch order {
-                case .pass(let last, let settled):
+                case .pass(let progress):
                     let result = Result { () throws(SQLiteError) in try Self.pass(&database, options) }
-                    if case .success(_?) = result { cache.copied(through: last, settled: settled) }
+                    if case .success(_?) = result {
+                        cache.copied(through: progress.last, logged: progress.logged, positions: progress.positions)
+                    }
                     Self.set(.done(result), state)
                     done()
                 case .letGo:
@@ -86,9 +98,8 @@ final class Checkpointer: Sendable {
         state.broadcast()
     }
 
-    /// Begins a pass where none is under way, and none has ended whose `result` nobody took. All up to the span `last` is committed, and every
-    /// destination has all up to `settled`.
-    func begin(through last: Int64, settled: Int64) { ask(.pass(through: last, settled: settled)) }
+    /// Begins a pass where none is under way, and none has ended whose `result` nobody took.
+    func begin(at progress: Progress) { ask(.pass(progress)) }
 
     /// Whether a pass is under way.
     var isAtWork: Bool {

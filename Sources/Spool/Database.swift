@@ -328,29 +328,25 @@ final class BlobReader {
 
     deinit { sqlite3_blob_close(handle) }
 
-    /// The blob in the row of this id; empty where the row or its blob is not there, or holds something else.
+    /// The blob in the row of this id. The row is known to be there and to have one: where it is not found the file's own tree is damaged.
     func bytes(row: Int64) throws(SQLiteError) -> [UInt8] {
         Heartbeat.beatHere()
+        let step = "read of \(table).\(column)"
         var code = SQLITE_OK
         if let handle {
             code = sqlite3_blob_reopen(handle, row)
         } else {
             code = sqlite3_blob_open(database.handle, "main", table, column, row, 0, &handle)
         }
-        guard code != SQLITE_ERROR else {
-            // An aborted handle moves no more.
-            sqlite3_blob_close(handle)
-            handle = nil
-            return []
-        }
-        guard code == SQLITE_OK, let handle else { throw database.error(code, "read of \(table).\(column)") }
+        if code == SQLITE_ERROR { throw SQLiteError(code: SQLITE_CORRUPT, message: "a row is not found by its id", during: step) }
+        guard code == SQLITE_OK, let handle else { throw database.error(code, step) }
         let size = sqlite3_blob_bytes(handle)
         let bytes = [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
             guard size > 0 else { return }
             code = sqlite3_blob_read(handle, buffer.baseAddress, size, 0)
             if code == SQLITE_OK { count = Int(size) }
         }
-        guard code == SQLITE_OK else { throw database.error(code, "read of \(table).\(column)") }
+        guard code == SQLITE_OK else { throw database.error(code, step) }
         return bytes
     }
 }

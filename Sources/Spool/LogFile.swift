@@ -702,9 +702,8 @@ final class LogFile {
 
     /// Has it copied.
     func beginCopy() {
-        let last = books.nextID - 1
-        let positions = consumers.values.lazy.filter { $0.state != .retired }.map(\.cursor.position)
-        checkpointer?.begin(through: last, settled: positions.min() ?? last)
+        let positions = consumers.values.filter { $0.state != .retired }.map(\.cursor.position)
+        checkpointer?.begin(at: .init(last: nextID - 1, logged: logOffset, positions: positions))
     }
 
     /// Whether it is being copied just now.

@@ -62,14 +62,17 @@ public final class LogReader {
     /// Rows that are damaged, and holes, are passed over: their ids are missing.
     private func load(from id: Int64, _ database: Database) throws(SQLiteError) -> Segment? {
         let statement = try database.statement(
-            "SELECT first_id, last_id, directory, log_offset FROM segments WHERE first_id >= ? AND format = 1 ORDER BY first_id")
+            """
+            SELECT first_id, last_id, directory, log_offset, typeof(payload) = 'blob' FROM segments
+            WHERE first_id >= ? AND format = 1 ORDER BY first_id
+            """)
         defer { statement.reset() }
         let payloads = BlobReader(database, table: "segments", column: "payload")
         try statement.bind([.integer(id)])
         var first: Segment?
         var bytes = 0
         while bytes < Self.readAheadBytes, try statement.step() {
-            let payload = try payloads.bytes(row: statement.integer(0))
+            let payload = statement.integer(4) == 1 ? try payloads.bytes(row: statement.integer(0)) : []
             guard let entries = statement.bytes(2).withUnsafeBytes({ Directory.decode($0, payload) }),
                 statement.integer(1) == statement.integer(0) &+ Int64(entries.count) &- 1
             else {

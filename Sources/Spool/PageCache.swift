@@ -1,8 +1,8 @@
 import Glibc
 
 /// What every destination has is read no more, as a rule, and is let go from the kernel's cache: else a day's history would lie there, count as
-/// the service's memory in `systemctl status`, and push out what the applications of the host read. Advice that the kernel may ignore: nothing
-/// depends on it.
+/// the service's memory in `systemctl status`, and push out what the applications of the host read. A destination that is far behind reads the
+/// disk. Advice that the kernel may ignore: nothing depends on it.
 ///
 /// New pages stand at the end of the file while it grows; once it is full they stand among old ones. There the newest go too, unless a
 /// destination lags; what was just committed is in the spool's own cache.
@@ -11,6 +11,8 @@ struct PageCache {
     struct Mark: Equatable {
         /// The last id whose pages are in the file.
         var id: Int64
+        /// Stored bytes of all spans up to it, ever.
+        var logged: Int64
         /// Bytes of the file.
         var size: Int
     }
@@ -19,31 +21,31 @@ struct PageCache {
     /// SQLite's own descriptor of the file. One of ours would take SQLite's locks with it when it is closed (fcntl(2), "Record locks").
     private var file: Int32 = -1
     private(set) var marks: [Mark] = []
-    private var passes = 0
 
-    /// Letting go takes some milliseconds, so not at every copy of the WAL.
-    static let passesBetween = 1
-    /// Where a destination is far behind the marks before this many are forgotten.
-    static let marksMax = 512
+    /// Stored bytes from the end of the log on that are kept for a destination that lags.
+    static let lagBytesMax: Int64 = 256 << 20
 
     init(path: String) { self.path = path }
 
-    /// The WAL has been copied up to the span `id`, and each destination has all spans up to `settled`.
-    mutating func copied(through id: Int64, settled: Int64) {
-        guard let size = open() else { return }
-        if let end = mark(Mark(id: id, size: size), settled: settled) { posix_fadvise(file, 0, off_t(end), POSIX_FADV_DONTNEED) }
+    /// The WAL has been copied up to the mark's span. `positions`: each destination has all spans up to one of them.
+    mutating func copied(through id: Int64, logged: Int64, positions: [Int64]) {
+        guard let size = open(), let end = mark(Mark(id: id, logged: logged, size: size), positions) else { return }
+        posix_fadvise(file, 0, off_t(end), POSIX_FADV_DONTNEED)
     }
 
     /// Sets a mark; returns how many bytes from the file's begin are no longer wanted, nil for none.
-    mutating func mark(_ now: Mark, settled: Int64) -> Int? {
-        let before = marks.last
+    mutating func mark(_ now: Mark, _ positions: [Int64]) -> Int? {
+        let before = marks.last ?? now
         marks.append(now)
-        if marks.count > Self.marksMax { marks.removeFirst() }
-        guard let last = marks.lastIndex(where: { $0.id <= settled }) else { return nil }
-        let reached = marks[last]
-        marks.removeFirst(last)
-        let grows = reached.size < now.size
-        return grows || reached.id >= before?.id ?? now.id ? reached.size : nil
+        func isFar(_ mark: Mark) -> Bool { now.logged - mark.logged > Self.lagBytesMax }
+        // The last one that is far behind tells who is.
+        while marks.count > 1, isFar(marks[1]) { marks.removeFirst() }
+        let far = isFar(marks[0]) ? marks[0].id : .min
+        let hindmost = positions.filter { $0 >= far }.min() ?? now.id
+        guard let reached = marks.last(where: { $0.id <= hindmost }) else { return nil }
+        // By half: a full file grows by a page now and then.
+        let grows = 2 * Int64(now.size - reached.size) > now.logged - reached.logged
+        return grows || reached.id >= before.id ? reached.size : nil
     }
 
     /// Sees to it that `file` is one of the path's file, and returns its size.

@@ -98,7 +98,7 @@ struct CheckpointTests {
 
         func pass() throws -> WALCopy? {
             passes.withLock { $0 = 0 }
-            checkpointer.begin(through: 0, settled: 0)
+            checkpointer.begin(at: .init(last: 0, logged: 0, positions: []))
             passes.wait { $0 > 0 ? .go(()) : .sleep }
             #expect(!checkpointer.isAtWork)
             return try checkpointer.result()

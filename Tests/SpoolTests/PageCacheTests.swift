@@ -8,29 +8,43 @@ import Testing
 struct PageCacheTests {
     private static let mebibyte = 1 << 20
 
-    /// What is let go at each of these marks, where the destinations have come this far.
-    private static func letGo(_ steps: [(id: Int64, size: Int, settled: Int64)]) -> [Int?] {
+    private typealias Step = (id: Int64, size: Int, positions: [Int64])
+
+    /// What is let go at each of these marks, where the destinations have come this far. Spans of a MiB, so that the log is as long as the ids say.
+    private static func letGo(_ steps: [Step]) -> [Int?] {
         var cache = PageCache(path: "/no/such/file")
-        return steps.map { cache.mark(.init(id: $0.id, size: $0.size), settled: $0.settled) }
+        return steps.map { cache.mark(.init(id: $0.id, logged: $0.id << 20, size: $0.size << 20), $0.positions).map { $0 >> 20 } }
     }
 
     @Test("in a file that grows what all destinations have goes, and what one has not stays")
     func growing() {
-        #expect(Self.letGo([(100, 10, 0), (200, 20, 90), (300, 30, 100), (400, 40, 250), (500, 50, 500)]) == [nil, nil, 10, 20, 50])
+        let gone = Self.letGo([(10, 11, [9, 8]), (20, 22, [19, 11]), (30, 33, [10, 28]), (40, 44, [25, 35]), (50, 55, [50, 50])])
+        #expect(gone == [nil, 11, 11, 22, 55])
     }
 
     @Test("in a file that is full all goes, unless a destination lags")
     func full() {
-        #expect(Self.letGo([(100, 10, 100), (200, 10, 100), (300, 10, 100), (400, 10, 150), (500, 10, 400)]) == [10, 10, nil, nil, 10])
+        let gone = Self.letGo([(10, 11, [10]), (20, 11, [10]), (30, 12, [10]), (40, 12, [15]), (50, 10, [40])])
+        #expect(gone == [11, 11, nil, nil, 12])
     }
 
-    @Test("a destination that is away for long costs a bounded memory, and lets go what it has when it is back")
-    func away() {
+    @Test("for a destination that is far behind nothing is kept, for one that lags beside it what it has not")
+    func farBehind() {
+        for (lags, wanted) in [(true, 38), (false, 40)] {
+            let steps = (1...40).map { (mark: Int) -> Step in
+                let id = Int64(mark * 10)
+                return (id, mark * 11, lags ? [5, id - 15] : [5])
+            }
+            let gone = Self.letGo(steps)
+            #expect(gone[20] == nil && gone[39] == wanted * 11)
+        }
+    }
+
+    @Test("the marks are bounded")
+    func bounded() {
         var cache = PageCache(path: "/no/such/file")
-        for step in 1...2000 { #expect(cache.mark(.init(id: Int64(step), size: step), settled: 0) == nil) }
-        #expect(cache.marks.count == PageCache.marksMax)
-        #expect(cache.mark(.init(id: 2001, size: 2001), settled: 1990) == 1990)
-        #expect(cache.marks.count == 12)
+        for step in 1...2000 { _ = cache.mark(.init(id: Int64(step), logged: Int64(step) << 23, size: step << 23), [0]) }
+        #expect(cache.marks.count == 34)
     }
 
     @Test("the kernel lets go of it")
@@ -43,9 +57,9 @@ struct PageCacheTests {
         for index in 0..<8 { #expect(pwrite(file, bytes, bytes.count, off_t(index * bytes.count)) == bytes.count) }
         try #require(fsync(file) == 0)
         var cache = PageCache(path: path)
-        cache.copied(through: 2, settled: 1)
+        cache.copied(through: 2, logged: 2, positions: [1, 2])
         try #require(Self.residentBytes(file) == 8 * Self.mebibyte)
-        cache.copied(through: 3, settled: 2)
+        cache.copied(through: 3, logged: 3, positions: [2, 3])
         let left = Self.residentBytes(file)
         if Self.isInMemory(path) {
             print("this directory lies in memory (tmpfs), where nothing can be let go: only that it does no harm was tested")
