@@ -18,6 +18,9 @@ public final class LogReader {
     private let generation: Generation
     private let gate: ReaderGate
     private var opened: Int
+    private var pages: PageCache
+    /// Stored bytes of all spans ever: where the log ends.
+    private let logged: @Sendable () -> Int64
     /// Whom a damaged page is reported to, with the generation of the file that it is in.
     private let damaged: @Sendable (SQLiteError, Int) -> Void
     /// Bytes that one look at the disk brings into the cache: small segments come many at a time.
@@ -25,9 +28,11 @@ public final class LogReader {
 
     init(
         path: String, vfs: String?, cache: SegmentCache, generation: Generation = Generation(), gate: ReaderGate = ReaderGate(),
-        damaged: @escaping @Sendable (SQLiteError, Int) -> Void = { _, _ in }
+        logged: @escaping @Sendable () -> Int64 = { 0 }, damaged: @escaping @Sendable (SQLiteError, Int) -> Void = { _, _ in }
     ) throws(SpoolError) {
         (self.path, self.vfs, self.cache, self.generation, self.gate, self.damaged) = (path, vfs, cache, generation, gate, damaged)
+        self.logged = logged
+        pages = PageCache(path: path)
         opened = generation.current
         database = try inFile(path) { () throws(SQLiteError) in try Self.connect(path, vfs) }
     }
@@ -84,6 +89,7 @@ public final class LogReader {
             cache.insert(segment)
             if first == nil { first = segment }
         }
+        if let first, logged() - first.logOffset > PageCache.lagBytesMax { pages.readFarBehind(bytes: bytes) }
         return first
     }
 

@@ -21,9 +21,12 @@ struct PageCache {
     /// SQLite's own descriptor of the file. One of ours would take SQLite's locks with it when it is closed (fcntl(2), "Record locks").
     private var file: Int32 = -1
     private(set) var marks: [Mark] = []
+    private var readBytes = 0
 
     /// Stored bytes from the end of the log on that are kept for a destination that lags.
     static let lagBytesMax: Int64 = 256 << 20
+    /// Bytes that are read by a destination that is further behind, and kept.
+    static let readBytesMax = 64 << 20
 
     init(path: String) { self.path = path }
 
@@ -31,6 +34,14 @@ struct PageCache {
     mutating func copied(through id: Int64, logged: Int64, positions: [Int64]) {
         guard let size = open(), let end = mark(Mark(id: id, logged: logged, size: size), positions) else { return }
         posix_fadvise(file, 0, off_t(end), POSIX_FADV_DONTNEED)
+    }
+
+    /// As much of what lies far behind has been read: all goes, the few MiB with it that the kernel has read ahead.
+    mutating func readFarBehind(bytes: Int) {
+        readBytes += bytes
+        guard readBytes >= Self.readBytesMax, open() != nil else { return }
+        readBytes = 0
+        posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
     }
 
     /// Sets a mark; returns how many bytes from the file's begin are no longer wanted, nil for none.

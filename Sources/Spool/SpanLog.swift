@@ -350,8 +350,10 @@ public final class SpanLog: Sendable {
 
     /// A reader for one thread, on a connection of its own that cannot write.
     public func reader() throws(SpoolError) -> LogReader {
-        try LogReader(path: options.path, vfs: options.disk.vfs, cache: shared.cache, generation: shared.generation, gate: shared.gate) {
-            [queue, shared] error, generation in
+        try LogReader(
+            path: options.path, vfs: options.disk.vfs, cache: shared.cache, generation: shared.generation, gate: shared.gate,
+            logged: { [shared] in shared.status.withLock { $0.acceptedBytes } }
+        ) { [queue, shared] error, generation in
             // Not what is told of a file that was replaced since.
             queue.withLock { if generation == shared.generation.current { $0.damage = $0.damage ?? error } }
             queue.broadcast()
