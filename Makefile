@@ -1,8 +1,6 @@
 # tracefwd: bare `make` lists what there is. Each target does its own set-up; see packaging/setup for what a fresh Debian needs.
 SHELL := /bin/bash
 SWIFT_FLAGS ?=
-# Empty where everything is built: SwiftPM waits for another that works in the same folder.
-BUILD = build
 VENV := .venv
 ACCEPTANCE_READY := $(VENV)/.ready
 PHOENIX_VENV := .venv-phoenix
@@ -42,7 +40,7 @@ $(ACCEPTANCE_READY): Tests/acceptance/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-test-acceptance: $(BUILD) $(ACCEPTANCE_READY) ## Drives the real binary from outside, with real parts.
+test-acceptance: build $(ACCEPTANCE_READY) ## Drives the real binary from outside, with real parts.
 	$(VENV)/bin/python Tests/acceptance/intake_check.py --tool "$(abspath $(DEBUG)) debug-parse" --count 3000
 	TRACEFWD_BINARY=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/acceptance
 

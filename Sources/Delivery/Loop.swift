@@ -1237,7 +1237,7 @@ final class Loop {
             let entry = segment.entries[Int(first - segment.firstID)]
             let wall = clock.wall()
             status.oldestAgeSeconds = Double(wall - min(wall, entry.receivedAt)) / 1e9
-            status.backlogBytes = max(0, log.status.acceptedBytes - segment.logOffset - Int64(entry.offset))
+            status.backlogBytes = max(0, log.status.acceptedBytes &- segment.logOffset &- Int64(entry.offset))
         }
         status.concurrency = lane.concurrency.limit
         status.orphans = lane.parents?.orphans

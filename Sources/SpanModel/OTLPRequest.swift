@@ -119,7 +119,10 @@ extension [SpanView] {
                 segment.entries.withUnsafeBufferPointer { entries in
                     let start = index
                     while index < count, self[index].segment === segment {
-                        let entry = entries[self[index].index]
+                        let place = self[index].index
+                        // A buffer does not ask, in a release build.
+                        precondition(entries.indices.contains(place), "a span that its segment does not hold")
+                        let entry = entries[place]
                         body(index, entry, payload.message(of: entry), index == start)
                         index += 1
                     }

@@ -89,7 +89,8 @@ public final class LogReader {
             cache.insert(segment)
             if first == nil { first = segment }
         }
-        if let first, logged() - first.logOffset > PageCache.lagBytesMax { pages.readFarBehind(bytes: bytes) }
+        // Wrapping: a damaged row may say anything.
+        if let first, logged() &- first.logOffset > PageCache.lagBytesMax { pages.readFarBehind(bytes: bytes) }
         return first
     }
 

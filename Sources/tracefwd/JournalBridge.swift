@@ -277,7 +277,8 @@ extension DestinationSummary {
         backlogBytes = Int(status.backlogBytes)
         let now = Clock.system.wall()
         if status.lastDeliveredAt > 0 { lastDelivered = .nanoseconds(Int64(now - min(now, status.lastDeliveredAt))) }
-        let isNews = status.lastErrorAt > status.lastDeliveredAt || now - min(now, status.lastErrorAt) <= time.nanosecondsClamped
+        // By what was answered meanwhile, not by the clock: a summary may be told a little late.
+        let isNews = status.lastErrorAt > status.lastDeliveredAt || activity.statusClasses.keys.contains { $0 != 2 }
         if isNews, !status.lastError.isEmpty { lastError = status.lastError }
     }
 }

@@ -88,6 +88,61 @@ struct OTLPTests {
         #expect(try request([view(bare)]) == Protobuf.message { $0.bytes(1, bare.stored.bytes) })
     }
 
+    @Test("adjacent spans are merged and nothing else is, however they lie in segments", arguments: Seeds.thisRun)
+    func randomRequests(seed: UInt64) throws {
+        var rng = SeededRandom(seed: seed)
+        for _ in 0..<20 {
+            let origins = (0..<3).map { _ in TestSpan.random(using: &rng) }
+            var stored: [(bytes: [UInt8], resourceLength: Int, scopeLength: Int)] = []
+            for _ in 0...Int.random(in: 0...20, using: &rng) {
+                var span = TestSpan.random(using: &rng)
+                let (resource, scope) = (origins.randomElement(using: &rng) ?? span, origins.randomElement(using: &rng) ?? span)
+                (span.resource, span.resourceSchema) = (resource.resource, resource.resourceSchema)
+                (span.scopeName, span.scopeVersion) = (scope.scopeName, scope.scopeVersion)
+                (span.scopeAttributes, span.scopeSchema) = (scope.scopeAttributes, scope.scopeSchema)
+                stored.append(span.stored)
+            }
+            var views: [SpanView] = []
+            var next = 0
+            while next < stored.count {
+                let run = stored[next..<min(stored.count, next + Int.random(in: 1...6, using: &rng))]
+                var (payload, entries) = ([UInt8](), [SpanEntry]())
+                for one in run {
+                    let at = payload.count
+                    payload += one.bytes
+                    entries.append(entry(offset: at, length: one.bytes.count, resource: one.resourceLength, scope: one.scopeLength))
+                }
+                let segment = Segment(firstID: Int64(next), payload: payload, entries: entries)
+                views += entries.indices.map { SpanView(segment: segment, index: $0) }
+                next = run.endIndex
+            }
+            let isAsMerged = try request(views) == Self.merged(stored)
+            #expect(isAsMerged, "again: TRACEFWD_SEED=\(seed) make test")
+        }
+    }
+
+    /// The request that these messages are, by the rules of protobuf alone.
+    private static func merged(_ stored: [(bytes: [UInt8], resourceLength: Int, scopeLength: Int)]) -> [UInt8] {
+        var resources: [(head: [UInt8], scopes: [(head: [UInt8], spans: [UInt8])])] = []
+        for one in stored {
+            let resource = Array(one.bytes[..<one.resourceLength])
+            let scopeSpans = SpanModelTests.values(of: 2, in: Array(one.bytes[one.resourceLength...]))[0]
+            let (scope, span) = (Array(scopeSpans[..<one.scopeLength]), Array(scopeSpans[one.scopeLength...]))
+            if resources.last?.head != resource { resources.append((resource, [])) }
+            let last = resources.count - 1
+            if resources[last].scopes.last?.head != scope { resources[last].scopes.append((scope, [])) }
+            resources[last].scopes[resources[last].scopes.count - 1].spans += span
+        }
+        return Protobuf.message { out in
+            for resource in resources {
+                let scopes = Protobuf.message { out in
+                    for scope in resource.scopes { out.bytes(2, scope.head + scope.spans) }
+                }
+                out.bytes(1, resource.head + scopes)
+            }
+        }
+    }
+
     @Test("OTLP JSON holds exactly what the span holds, whatever it is", arguments: Seeds.thisRun)
     func randomJSON(seed: UInt64) throws {
         var rng = SeededRandom(seed: seed)
