@@ -171,8 +171,8 @@ final class Loop {
             other.hold == nil,
             other.breaker.state == .closed
         else { return }
-        func handedOver() -> Int { lane.inFlight.count - lane.ownFlights }
-        while handedOver() < other.limit, handedOver() == 0 || budget.hasRoom, now >= lane.readsAt {
+        func underWay() -> Int { lane.inFlight.count - lane.ownFlights }
+        while underWay() < other.limit, underWay() == 0 || budget.hasRoom, now >= lane.readsAt {
             // One is kept back for the probe that finds the destination well again.
             if lane.waiting.count(where: \.isOfLog) > 1,
                 let index = lane.waiting.indices.filter({ lane.waiting[$0].isOfLog && lane.waiting[$0].handOverAt <= now })

@@ -17,11 +17,10 @@ public final class Router {
     /// The rules that hold now.
     public let rules: Rules
     let activation: SpanActivation
-    /// What was counted since the start, but for what is in `errors`.
+    /// What was counted since the start, but for what is in `failures`.
     private var counted: RuleCounters
     /// By route, as a condition that fails may do so for every span.
     private var failures: [Failure]
-    private var errors: [Int64]
     private var newModels: [String] = []
     private let workspace = RedactionWorkspace()
     private var enrichment: Enrichment?
@@ -37,7 +36,6 @@ public final class Router {
         steps = rules.routes.indices.map { Step(rules.routes[$0], index: $0) }
         counted = before?.counters ?? RuleCounters()
         failures = rules.routes.indices.map { Failure(route: rules.name(of: $0)) }
-        errors = Array(repeating: 0, count: rules.routes.count)
     }
 
     /// A segment with what the routes make of its spans; several destinations that read the same one share the work.
@@ -158,6 +156,7 @@ public final class Router {
 
     /// What failed since the last call, by route.
     public func takeFailures() -> [Failure] {
+        counted = counters
         let found = failures.filter { $0.count > 0 }
         for index in failures.indices { (failures[index].count, failures[index].detail) = (0, "") }
         return found.sorted { $0.route < $1.route }
@@ -166,7 +165,7 @@ public final class Router {
     /// What was counted since the start.
     public var counters: RuleCounters {
         var counters = counted
-        for (route, count) in errors.enumerated() where count > 0 { counters.conditionErrors[rules.name(of: route), default: 0] += count }
+        for one in failures where one.count > 0 { counters.conditionErrors[one.route, default: 0] += Int64(one.count) }
         return counters
     }
 
@@ -237,7 +236,6 @@ public final class Router {
     private func failed(_ route: Int, _ program: Program, _ error: EvaluationError) {
         if failures[route].count == 0 { failures[route].detail = "\(program.source): \(error)" }
         failures[route].count += 1
-        errors[route] += 1
     }
 }
 

@@ -7,19 +7,9 @@ import Threading
 ///
 /// Its methods are the writer's to call, on its thread.
 final class Checkpointer: Sendable {
-    /// How far the log has come, and the destinations.
-    struct Progress {
-        /// The last id that is committed.
-        var last: Int64
-        /// Stored bytes of all spans up to it, ever.
-        var logged: Int64
-        /// Each destination has all spans up to one of these ids.
-        var positions: [Int64]
-    }
-
     private enum Order {
         /// Copy what is in the WAL now.
-        case pass(Progress)
+        case pass(PageCache.Progress)
         /// Let the files go.
         case letGo
         case end
@@ -47,9 +37,7 @@ final class Checkpointer: Sendable {
                 switch order {
                 case .pass(let progress):
                     let result = Result { () throws(SQLiteError) in try Self.pass(&database, options) }
-                    if case .success(_?) = result {
-                        cache.copied(through: progress.last, logged: progress.logged, positions: progress.positions)
-                    }
+                    if case .success(_?) = result { cache.copied(progress) }
                     Self.set(.done(result), state)
                     done()
                 case .letGo:
@@ -99,7 +87,7 @@ final class Checkpointer: Sendable {
     }
 
     /// Begins a pass where none is under way, and none has ended whose `result` nobody took.
-    func begin(at progress: Progress) { ask(.pass(progress)) }
+    func begin(at progress: PageCache.Progress) { ask(.pass(progress)) }
 
     /// Whether a pass is under way.
     var isAtWork: Bool {

@@ -7,6 +7,16 @@ import Glibc
 /// New pages stand at the end of the file while it grows; once it is full they stand among old ones. There the newest go too, unless a
 /// destination lags; what was just committed is in the spool's own cache.
 struct PageCache {
+    /// How far the log has come, and the destinations.
+    struct Progress {
+        /// The last id that is committed.
+        var last: Int64
+        /// Stored bytes of all spans up to it, ever.
+        var logged: Int64
+        /// Each destination has all spans up to one of these ids.
+        var positions: [Int64]
+    }
+
     /// How far the log had come when the file had some size.
     struct Mark: Equatable {
         /// The last id whose pages are in the file.
@@ -30,9 +40,10 @@ struct PageCache {
 
     init(path: String) { self.path = path }
 
-    /// The WAL has been copied up to the mark's span. `positions`: each destination has all spans up to one of them.
-    mutating func copied(through id: Int64, logged: Int64, positions: [Int64]) {
-        guard let size = open(), let end = mark(Mark(id: id, logged: logged, size: size), positions) else { return }
+    /// The WAL has been copied up to the last span of `progress`.
+    mutating func copied(_ progress: Progress) {
+        let (last, logged) = (progress.last, progress.logged)
+        guard let size = open(), let end = mark(Mark(id: last, logged: logged, size: size), progress.positions) else { return }
         posix_fadvise(file, 0, off_t(end), POSIX_FADV_DONTNEED)
     }
 

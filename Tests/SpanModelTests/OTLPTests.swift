@@ -93,38 +93,28 @@ struct OTLPTests {
         var rng = SeededRandom(seed: seed)
         for _ in 0..<20 {
             let origins = (0..<3).map { _ in TestSpan.random(using: &rng) }
-            var stored: [(bytes: [UInt8], resourceLength: Int, scopeLength: Int)] = []
+            var spans: [TestSpan] = []
             for _ in 0...Int.random(in: 0...20, using: &rng) {
                 var span = TestSpan.random(using: &rng)
                 let (resource, scope) = (origins.randomElement(using: &rng) ?? span, origins.randomElement(using: &rng) ?? span)
                 (span.resource, span.resourceSchema) = (resource.resource, resource.resourceSchema)
                 (span.scopeName, span.scopeVersion) = (scope.scopeName, scope.scopeVersion)
                 (span.scopeAttributes, span.scopeSchema) = (scope.scopeAttributes, scope.scopeSchema)
-                stored.append(span.stored)
+                spans.append(span)
             }
-            var views: [SpanView] = []
-            var next = 0
-            while next < stored.count {
-                let run = stored[next..<min(stored.count, next + Int.random(in: 1...6, using: &rng))]
-                var (payload, entries) = ([UInt8](), [SpanEntry]())
-                for one in run {
-                    let at = payload.count
-                    payload += one.bytes
-                    entries.append(entry(offset: at, length: one.bytes.count, resource: one.resourceLength, scope: one.scopeLength))
-                }
-                let segment = Segment(firstID: Int64(next), payload: payload, entries: entries)
-                views += entries.indices.map { SpanView(segment: segment, index: $0) }
-                next = run.endIndex
+            var stored: [SpanView] = []
+            while stored.count < spans.count {
+                stored += views(Array(spans[stored.count...].prefix(Int.random(in: 1...6, using: &rng))))
             }
-            let isAsMerged = try request(views) == Self.merged(stored)
+            let isAsMerged = try request(stored) == Self.merged(spans)
             #expect(isAsMerged, "again: TRACEFWD_SEED=\(seed) make test")
         }
     }
 
-    /// The request that these messages are, by the rules of protobuf alone.
-    private static func merged(_ stored: [(bytes: [UInt8], resourceLength: Int, scopeLength: Int)]) -> [UInt8] {
+    /// The request that these spans are, by the rules of protobuf alone.
+    private static func merged(_ spans: [TestSpan]) -> [UInt8] {
         var resources: [(head: [UInt8], scopes: [(head: [UInt8], spans: [UInt8])])] = []
-        for one in stored {
+        for one in spans.map(\.stored) {
             let resource = Array(one.bytes[..<one.resourceLength])
             let scopeSpans = SpanModelTests.values(of: 2, in: Array(one.bytes[one.resourceLength...]))[0]
             let (scope, span) = (Array(scopeSpans[..<one.scopeLength]), Array(scopeSpans[one.scopeLength...]))

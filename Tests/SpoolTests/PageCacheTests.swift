@@ -57,11 +57,11 @@ struct PageCacheTests {
         for index in 0..<8 { #expect(pwrite(file, bytes, bytes.count, off_t(index * bytes.count)) == bytes.count) }
         try #require(fsync(file) == 0)
         var cache = PageCache(path: path)
-        cache.copied(through: 2, logged: 2, positions: [1, 2])
+        cache.copied(.init(last: 2, logged: 2, positions: [1, 2]))
         try #require(Self.residentBytes(file) == 8 * Self.mebibyte)
         let isInMemory = Self.isInMemory(path)
         if isInMemory { print("this directory lies in memory (tmpfs), where nothing can be let go: only that it does no harm was tested") }
-        cache.copied(through: 3, logged: 3, positions: [2, 3])
+        cache.copied(.init(last: 3, logged: 3, positions: [2, 3]))
         #expect(isInMemory || Self.residentBytes(file) < Self.mebibyte)
         var read = [UInt8](repeating: 0, count: bytes.count)
         for index in 0..<8 {
